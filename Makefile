@@ -1,0 +1,126 @@
+# The verbs of this project. Continuous integration calls the same ones (.ci/run).
+#
+# Needs cargo and Python 3.11 or later; everything else is installed below this folder: virtual environments in .venv and
+# .venv-3.14t, tools in .tools. The system's Python is never written to.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+PYTEST ?=
+NEXTEST_VERSION := 0.9.143
+
+VENV := .venv
+FREE_THREADED_VENV := .venv-3.14t
+VENV_PYTHON := $(CURDIR)/$(VENV)/bin/python
+REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/lint.txt
+FREE_THREADED_REQUIREMENTS := requirements/test.txt
+
+# Type-checked to the letter.
+TYPED := python/aerospike_py scripts $(if $(wildcard benchmark/*.py),benchmark)
+
+# A frozen Cargo.lock in continuous integration, one that follows the manifests elsewhere.
+LOCKED := $(if $(CI),--locked)
+
+# Clippy and the Rust tests look at the same Python, so that they share what they compile.
+export PYO3_PYTHON := $(VENV_PYTHON)
+
+##@ Every day
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z][a-z-]*:.*## / { printf "  %-26s %s\n", "make " $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Run the feature-fetch workload on three embedded nodes and show where the time goes
+	$(VENV_PYTHON) benchmark/demo.py --output demo-output
+
+.PHONY: test
+test: test-rust test-python test-free-threaded ## Run all tests: Rust, Python with the GIL, Python without it
+
+.PHONY: lint
+lint: build ## Check format, lints, types, stubs, layers, the patched runtime and texts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m mypy $(TYPED)
+	$(VENV_PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml aerospike_py._aerospike
+	$(VENV_PYTHON) scripts/check_layers.py
+	$(VENV_PYTHON) scripts/check_patch.py
+	$(VENV_PYTHON) scripts/check_text.py
+
+.PHONY: fmt
+fmt: $(VENV)/.ready ## Format Rust and Python
+	cargo fmt --all
+	$(VENV_PYTHON) -m ruff format .
+	$(VENV_PYTHON) -m ruff check --fix .
+
+.PHONY: build
+build: $(VENV)/.ready ## Build the extension and make it importable from .venv
+	@scripts/build-extension $(VENV)
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed, but no measurements
+	cargo clean
+	rm -rf $(VENV) $(FREE_THREADED_VENV) .tools .python build dist demo-output
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/aerospike_py/*.so
+
+##@ Tests, one at a time
+
+.PHONY: test-rust
+test-rust: $(VENV)/.ready ## Run the Rust tests
+	@scripts/test-rust $(VENV) $(NEXTEST_VERSION) $(LOCKED)
+
+.PHONY: test-python
+test-python: build ## Run the Python tests on .venv (PYTEST="-k name" selects)
+	$(VENV_PYTHON) -m pytest $(PYTEST)
+
+.PHONY: test-free-threaded
+test-free-threaded: ## Run the Python tests without the GIL, if there is such an interpreter
+	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" $(PYTEST)
+
+.PHONY: soak
+soak: build ## Run the long tests that make test leaves out
+	$(VENV_PYTHON) -m pytest -m soak $(PYTEST)
+
+##@ Measurements and wheels
+
+.PHONY: bench-overhead
+bench-overhead: build ## Measure what recording stages costs, switched on and off
+	$(VENV_PYTHON) benchmark/overhead.py
+
+.PHONY: peers
+peers: $(addsuffix /.ready,$(addprefix build/peers/,aerospike aerospike-native aerospike-py)) ## Install other clients, each in an environment of its own
+
+.PHONY: wheel
+wheel: $(VENV)/.ready ## Build a stripped wheel into dist/ and check it in a fresh environment
+	rm -rf dist
+	$(VENV_PYTHON) -m maturin build --profile wheel --out dist --interpreter $(VENV_PYTHON) $(LOCKED)
+	$(VENV_PYTHON) scripts/check_wheel.py dist/*.whl
+
+##@ Upkeep
+
+.PHONY: requirements
+requirements: build/compile/.ready ## Compile requirements/*.in to hash-pinned *.txt (UPGRADE=1 for newer versions)
+	scripts/compile-requirements build/compile/bin/uv $(if $(UPGRADE),--upgrade)
+
+$(VENV)/.ready: $(REQUIREMENTS) scripts/make-venv
+	scripts/make-venv "$(PYTHON)" $(VENV) $(REQUIREMENTS)
+	@touch $@
+
+build/compile/.ready: requirements/compile.txt scripts/make-venv
+	scripts/make-venv "$(PYTHON)" build/compile $<
+	@touch $@
+
+build/peers/%/.ready: requirements/peer-%.txt scripts/make-venv
+	@mkdir -p build/peers
+	scripts/make-venv "$(PYTHON)" build/peers/$* $<
+	@touch $@

@@ -1,0 +1,107 @@
+"""An Aerospike client for Python that accounts for every microsecond.
+
+``client()`` and ``async_client()`` make clients; :func:`stage_snapshot` tells where the time of their operations went,
+once :func:`internal_stage_profiling`, :func:`set_internal_stage_metrics_enabled` or ``AEROSPIKE_PY_INTERNAL_METRICS=1``
+has switched recording on. This module only gathers names: the classes live in the native ``_aerospike``, whose stub is
+the reference of the API, and an embedded server for tests in :mod:`aerospike_py.testing`.
+"""
+
+import importlib.metadata
+import logging
+from typing import TYPE_CHECKING
+
+from aerospike_py import constants, exception, stages, types
+from aerospike_py._aerospike import (
+    AsyncClient,
+    Client,
+    LazyBatchRecords,
+    get_metrics,
+    is_internal_stage_metrics_enabled,
+    is_metrics_enabled,
+    set_internal_stage_metrics_enabled,
+    set_metrics_enabled,
+)
+from aerospike_py._types import Operation
+from aerospike_py.constants import *  # noqa: F403
+from aerospike_py.exception import *  # noqa: F403
+from aerospike_py.numpy_batch import NumpyBatchRecords
+from aerospike_py.stages import *  # noqa: F403
+from aerospike_py.types import *  # noqa: F403
+from aerospike_py.types import ClientConfig
+
+if TYPE_CHECKING:
+    from aerospike_py.exception import AerospikeIndexError as IndexError  # noqa: A004 - the old public name
+    from aerospike_py.exception import AerospikeTimeoutError as TimeoutError  # noqa: A004 - the old public name
+else:
+
+    def __getattr__(name):
+        return exception.renamed_exception(__name__, name, stacklevel=2)
+
+
+try:
+    __version__ = importlib.metadata.version("aerospike-py")
+except importlib.metadata.PackageNotFoundError:
+    # Imported from a source tree that was never installed.
+    __version__ = "0.0.0"
+
+logging.getLogger("aerospike_py").addHandler(logging.NullHandler())
+
+
+def client(config: ClientConfig) -> Client:
+    """Make a client for synchronous code; it connects when ``connect`` is called.
+
+    Args:
+        config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
+
+    Raises:
+        InvalidArgError: A value of the configuration has the wrong type or is out of range.
+
+    Example:
+        ```python
+        with aerospike_py.client({"hosts": hosts}).connect() as connected:
+            assert connected.is_connected()
+        ```
+    """
+    return Client(config)
+
+
+def async_client(config: ClientConfig) -> AsyncClient:
+    """Make a client for asyncio; it connects when ``connect`` is awaited.
+
+    Args:
+        config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
+
+    Raises:
+        InvalidArgError: A value of the configuration has the wrong type or is out of range.
+
+    Example:
+        ```python
+        async with await aerospike_py.async_client({"hosts": hosts}).connect() as connected:
+            assert connected.is_connected()
+        ```
+    """
+    return AsyncClient(config)
+
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "IndexError",
+    "LazyBatchRecords",
+    "NumpyBatchRecords",
+    "Operation",
+    "TimeoutError",
+    "__version__",
+    "async_client",
+    "client",
+    "exception",
+    "get_metrics",
+    "is_internal_stage_metrics_enabled",
+    "is_metrics_enabled",
+    "set_internal_stage_metrics_enabled",
+    "set_metrics_enabled",
+]
+__all__ += constants.__all__
+__all__ += exception.__all__
+__all__ += stages.__all__
+__all__ += types.__all__

@@ -1,0 +1,144 @@
+//! Timers. The driver uses two kinds: deadlines that guard one read or write and hardly ever
+//! pass, and pacing sleeps that are meant to pass.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aerospike_stages::{current, Event};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+pin_project! {
+    /// A deadline that can be moved. Moving it later costs a store: the timer that is already
+    /// armed fires early, sees the new deadline and is armed again, once per time-out period
+    /// instead of twice per command.
+    #[derive(Debug)]
+    pub struct Deadline {
+        #[pin]
+        timer: Sleep,
+        deadline: Instant,
+    }
+}
+
+/// A deadline that is `duration` away.
+#[must_use]
+pub fn deadline_sleep(duration: Duration) -> Deadline {
+    let timer = tokio::time::sleep(duration);
+    let deadline = timer.deadline();
+    Deadline { timer, deadline }
+}
+
+impl Deadline {
+    /// When it passes.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn is_elapsed(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Moves it.
+    pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        *self.project().deadline = deadline;
+    }
+}
+
+impl Future for Deadline {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        current::note(Event::TimerBegin);
+        let mut this = self.project();
+        let polled = loop {
+            if this.timer.deadline() > *this.deadline {
+                this.timer.as_mut().reset(*this.deadline);
+            }
+            match this.timer.as_mut().poll(cx) {
+                Poll::Ready(()) if this.timer.deadline() < *this.deadline => this.timer.as_mut().reset(*this.deadline),
+                polled => break polled,
+            }
+        };
+        current::note(Event::TimerEnd);
+        if polled.is_ready() {
+            current::note(Event::DeadlinePassed);
+        }
+        polled
+    }
+}
+
+pin_project! {
+    /// A sleep that paces: before a retry, or until the pool has a connection.
+    #[derive(Debug)]
+    pub struct Pacing {
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+/// Sleeps for `duration`.
+#[must_use]
+pub fn pacing_sleep(duration: Duration) -> Pacing {
+    Pacing { timer: tokio::time::sleep(duration) }
+}
+
+impl Future for Pacing {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.project().timer.poll(cx);
+        current::note(if polled.is_pending() { Event::PacingPending } else { Event::PacingEnd });
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paused() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn a_deadline_that_is_moved_later_passes_later() {
+        paused().block_on(async {
+            let start = Instant::now();
+            let mut deadline = Box::pin(deadline_sleep(Duration::from_millis(10)));
+            deadline.as_mut().reset(start + Duration::from_millis(50));
+            deadline.as_mut().await;
+            assert_eq!(start.elapsed().as_millis(), 50);
+        });
+    }
+
+    #[test]
+    fn a_deadline_that_is_moved_earlier_passes_earlier() {
+        paused().block_on(async {
+            let start = Instant::now();
+            let mut deadline = Box::pin(deadline_sleep(Duration::from_secs(3600)));
+            deadline.as_mut().reset(start + Duration::from_millis(5));
+            deadline.as_mut().await;
+            assert_eq!(start.elapsed().as_millis(), 5);
+            deadline.as_mut().reset(start);
+            deadline.as_mut().await;
+            assert_eq!(start.elapsed().as_millis(), 5);
+        });
+    }
+
+    #[test]
+    fn a_passed_deadline_can_be_used_again() {
+        paused().block_on(async {
+            let mut deadline = Box::pin(deadline_sleep(Duration::from_millis(1)));
+            deadline.as_mut().await;
+            let again = Instant::now();
+            deadline.as_mut().reset(again + Duration::from_millis(7));
+            deadline.as_mut().await;
+            assert_eq!(again.elapsed().as_millis(), 7);
+        });
+    }
+}

@@ -1,0 +1,171 @@
+//! Sockets and threads: workers, listeners, connections. What requests mean is elsewhere.
+
+mod connection;
+mod gate;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::fault::timer::Timer;
+use crate::server::Server;
+use crate::stats::Counters;
+use gate::Gate;
+use worker::Worker;
+
+/// Connections waiting to be accepted, per node.
+const BACKLOG: i32 = 1024;
+
+/// How long taking a node down waits for its sockets to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) server: Server,
+    pub(crate) timer: Timer,
+    gates: Vec<Arc<Gate>>,
+}
+
+/// The running cluster's threads and sockets.
+pub(crate) struct Network {
+    pub(crate) shared: Arc<Shared>,
+    handles: Vec<tokio::runtime::Handle>,
+    workers: Mutex<Vec<Worker>>,
+}
+
+/// Opens a listening socket.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A node that comes back must not wait for its old connections to be forgotten.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+impl Network {
+    pub(crate) fn start(server: Server, listeners: Vec<StdListener>) -> io::Result<Self> {
+        let workers = (0..server.options.worker_threads)
+            .map(Worker::start)
+            .collect::<io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared {
+            gates: listeners.iter().map(|_| Arc::default()).collect(),
+            timer: Timer::start()?,
+            server,
+        });
+        let network = Network {
+            shared,
+            handles: workers.iter().map(Worker::handle).collect(),
+            workers: Mutex::new(workers),
+        };
+        for (node, listener) in listeners.into_iter().enumerate() {
+            network.open(node, listener);
+        }
+        Ok(network)
+    }
+
+    /// Lets a node accept connections on this socket.
+    pub(crate) fn open(&self, node: usize, listener: StdListener) {
+        let accept = accept(
+            Arc::clone(&self.shared),
+            node,
+            listener,
+            self.handles.clone(),
+        );
+        let handle = &self.handles[node % self.handles.len()];
+        self.shared.gates[node].open(handle, accept);
+    }
+
+    /// Closes a node's listener and connections and waits until they are closed.
+    pub(crate) fn close(&self, node: usize) -> io::Result<()> {
+        if self.shared.gates[node].close(CLOSE_TIMEOUT) {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the node's sockets did not close in time",
+            ))
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.workers.lock().is_empty()
+    }
+
+    /// Ends all threads and closes all sockets.
+    pub(crate) fn stop(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        workers.iter().for_each(Worker::signal);
+        workers.into_iter().for_each(Worker::join);
+        self.shared.timer.stop();
+    }
+}
+
+async fn accept(
+    shared: Arc<Shared>,
+    node: usize,
+    listener: StdListener,
+    handles: Vec<tokio::runtime::Handle>,
+) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        return;
+    };
+    // Nodes start at different workers, so that few connections do not all meet on one.
+    let mut next = node;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                // Out of file descriptors, most likely: the backlog keeps until some are free again.
+                shared.timer.sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+        };
+        let server = &shared.server;
+        if server.faults.refuses_connection(node) {
+            let counters = &server.nodes[node].counters;
+            Counters::add(&counters.accepted, 1);
+            Counters::add(&counters.faults, 1);
+            let _ = stream.set_zero_linger();
+            drop(stream);
+            Counters::add(&counters.closed, 1);
+            continue;
+        }
+        let handle = &handles[next % handles.len()];
+        next += 1;
+        if let Ok(stream) = stream.into_std() {
+            let serve = serve(Arc::clone(&shared), node, stream);
+            shared.gates[node].admit(handle, serve);
+        }
+    }
+}
+
+/// Counts a connection as closed when its task ends, however it ends.
+struct Opened<'s>(&'s Counters);
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        Counters::add(&self.0.closed, 1);
+    }
+}
+
+async fn serve(shared: Arc<Shared>, node: usize, stream: std::net::TcpStream) {
+    let counters = &shared.server.nodes[node].counters;
+    Counters::add(&counters.accepted, 1);
+    let _opened = Opened(counters);
+    if let Ok(stream) = TcpStream::from_std(stream) {
+        connection::serve(&shared, node, stream).await;
+    }
+}

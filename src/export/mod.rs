@@ -1,0 +1,4 @@
+//! Readers of what the stages recorded: snapshots for Python and metrics for Prometheus.
+
+pub mod prometheus;
+pub mod snapshot;

@@ -1,0 +1,38 @@
+//! The asyncio lane: a runtime thread polls the operation, the result is left for the event
+//! loop, and the loop's own thread turns it into Python objects.
+
+use std::future::Future;
+
+use aerospike_stages::{Observed, Stage};
+use pyo3::prelude::*;
+use tokio::runtime::Handle;
+
+use crate::error::Fault;
+use crate::lanes::call::Call;
+use crate::lanes::awaitable::{Operation, Shared};
+use crate::lanes::event_loop::LoopBridge;
+use crate::ops::request::Reply;
+
+/// Starts an operation and returns the awaitable for its result. The operation runs whether or
+/// not it is awaited.
+pub fn start<F>(
+    py: Python<'_>,
+    runtime: &Handle,
+    operation: F,
+    mut call: Call,
+) -> PyResult<Py<Operation>>
+where
+    F: Future<Output = Result<Reply, Fault>> + Send + 'static,
+{
+    let bridge = LoopBridge::of_running_loop(py)?;
+    call.enter(Stage::Dispatch);
+    let recorder = call.recorder.take();
+    let shared = Shared::new(bridge, call);
+    let theirs = shared.clone();
+    let task = runtime.spawn(async move {
+        let observation = Observed::new(operation, recorder).await;
+        theirs.arrive(observation);
+    });
+    shared.set_abort(task.abort_handle());
+    Py::new(py, Operation::new(shared))
+}

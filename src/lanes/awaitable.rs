@@ -1,0 +1,422 @@
+//! What an asynchronous method returns: an awaitable that is a future to asyncio (it can be
+//! gathered, waited for, shielded and cancelled) and a coroutine to whoever insists on one.
+//!
+//! The result stays a Rust value until somebody asks for it; it becomes Python objects once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aerospike_stages::{clock, Observation, Outcome, Stage};
+use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyTuple};
+use tokio::task::AbortHandle;
+
+use crate::error::Fault;
+use crate::lanes::call::Call;
+use crate::lanes::event_loop::LoopBridge;
+use crate::lanes::{convert, outcome_of};
+use crate::ops::request::Reply;
+
+/// Where an operation stands.
+enum Phase {
+    /// A runtime thread is at it.
+    Running,
+    /// The result is there; the loop has not been told (`false`) or has been (`true`).
+    Arrived(Box<Result<Reply, Fault>>, bool),
+    /// Somebody is converting the result right now.
+    Converting,
+    /// The result as Python has it.
+    Converted(PyResult<Py<PyAny>>),
+    /// Nobody wants the result any more.
+    Cancelled(Option<Py<PyAny>>),
+}
+
+struct Callback {
+    function: Py<PyAny>,
+    context: Py<PyAny>,
+}
+
+struct State {
+    phase: Phase,
+    outcome: Outcome,
+    /// Taken when the call is over.
+    call: Option<Call>,
+    callbacks: Vec<Callback>,
+    /// The awaitable itself, for as long as callbacks want it as their argument.
+    this: Option<Py<Operation>>,
+    abort: Option<AbortHandle>,
+    /// A coroutine has been suspended on the awaitable and will be resumed by it.
+    suspended: bool,
+    /// asyncio's handshake flag.
+    blocking: bool,
+}
+
+/// The part of an awaitable that runtime threads know.
+pub struct Shared {
+    bridge: Arc<LoopBridge>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(bridge: Arc<LoopBridge>, call: Call) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Running,
+            outcome: Outcome::Ok,
+            call: Some(call),
+            callbacks: Vec::new(),
+            this: None,
+            abort: None,
+            suspended: false,
+            blocking: false,
+        };
+        Arc::new(Shared { bridge, state: Mutex::new(state) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_abort(&self, abort: AbortHandle) {
+        self.lock().abort = Some(abort);
+    }
+
+    /// The operation has ended; called on a runtime thread.
+    pub(super) fn arrive(self: Arc<Self>, observation: Observation<Result<Reply, Fault>>) {
+        let Observation { value, mut recorder } = observation;
+        if let Some(recorder) = recorder.as_mut() {
+            recorder.enter(Stage::LoopWait, clock::now_ns());
+        }
+        {
+            let mut state = self.lock();
+            let cancelled = !matches!(state.phase, Phase::Running);
+            let outcome = if cancelled { Outcome::Cancelled } else { outcome_of(&value) };
+            state.outcome = outcome;
+            if let Some(call) = state.call.as_mut() {
+                call.recorder = recorder;
+            }
+            if cancelled {
+                return;
+            }
+            state.phase = Phase::Arrived(Box::new(value), false);
+        }
+        self.bridge.clone().push(self);
+    }
+
+    /// The loop takes notice of the result; called on the loop's thread.
+    pub(super) fn resolve(&self, py: Python<'_>) -> PyResult<()> {
+        let (callbacks, this) = {
+            let mut state = self.lock();
+            match &mut state.phase {
+                Phase::Arrived(_, told) => *told = true,
+                _ => return Ok(()),
+            }
+            if let Some(call) = state.call.as_mut() {
+                call.enter(Stage::EventLoopResume);
+            }
+            (std::mem::take(&mut state.callbacks), state.this.take())
+        };
+        self.schedule(py, callbacks, this)
+    }
+
+    fn schedule(&self, py: Python<'_>, callbacks: Vec<Callback>, this: Option<Py<Operation>>) -> PyResult<()> {
+        let Some(this) = this else { return Ok(()) };
+        let this = this.into_bound(py).into_any();
+        for callback in callbacks {
+            self.bridge.call_soon(py, &callback.function, &this, &callback.context)?;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        !matches!(self.lock().phase, Phase::Running | Phase::Arrived(_, false))
+    }
+
+    /// The result in Python; converted by whoever asks first.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let (raw, mut call) = {
+            let mut state = self.lock();
+            match &state.phase {
+                Phase::Running | Phase::Arrived(_, false) | Phase::Converting => {
+                    return Err(InvalidStateError::new_err("the result is not ready: await the operation first"))
+                }
+                Phase::Converted(Ok(value)) => return Ok(value.clone_ref(py)),
+                Phase::Converted(Err(error)) => return Err(error.clone_ref(py)),
+                Phase::Cancelled(message) => return Err(cancelled(py, message.as_ref())),
+                Phase::Arrived(_, true) => {}
+            }
+            match std::mem::replace(&mut state.phase, Phase::Converting) {
+                Phase::Arrived(raw, _) => (*raw, state.call.take()),
+                other => {
+                    state.phase = other;
+                    return Err(PyRuntimeError::new_err("the operation changed while its result was taken"));
+                }
+            }
+        };
+        let converted = convert(py, raw, call.as_mut());
+        let mut state = self.lock();
+        state.phase = Phase::Converted(match &converted {
+            Ok(value) => Ok(value.clone_ref(py)),
+            Err(error) => Err(error.clone_ref(py)),
+        });
+        let outcome = state.outcome;
+        match call {
+            Some(mut call) if state.suspended => {
+                call.enter(Stage::EventLoopResume);
+                state.call = Some(call);
+            }
+            Some(call) => {
+                drop(state);
+                call.finish(outcome);
+            }
+            None => {}
+        }
+        converted
+    }
+
+    /// The awaiting coroutine runs again: the operation's wall time ends here.
+    fn resumed(&self) {
+        let (call, outcome) = {
+            let mut state = self.lock();
+            state.suspended = false;
+            (state.call.take(), state.outcome)
+        };
+        if let Some(call) = call {
+            call.finish(outcome);
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// A result that nobody ever looked at is recorded all the same.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(call) = state.call.take() {
+            call.finish(state.outcome);
+        }
+    }
+}
+
+fn cancelled(py: Python<'_>, message: Option<&Py<PyAny>>) -> PyErr {
+    match message {
+        Some(message) => CancelledError::new_err((message.clone_ref(py),)),
+        None => CancelledError::new_err(()),
+    }
+}
+
+/// The awaitable returned by the methods of `AsyncClient`.
+#[pyclass(frozen, weakref, module = "aerospike_py._aerospike", name = "Operation")]
+pub struct Operation {
+    shared: Arc<Shared>,
+}
+
+impl Operation {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Operation { shared }
+    }
+
+    /// One step of a coroutine that awaits the operation: suspend it, or hand over the result.
+    fn step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let shared = &slf.get().shared;
+        if !shared.is_done() {
+            let mut state = shared.lock();
+            state.suspended = true;
+            state.blocking = true;
+            return Ok(slf.clone().into_any().unbind());
+        }
+        let result = shared.result(slf.py());
+        shared.resumed();
+        match result {
+            Ok(value) => Err(stop_iteration(slf.py(), value)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `StopIteration(value)`; a tuple must be wrapped or it would become the exception's arguments.
+fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    match PyTuple::new(py, [value]) {
+        Ok(arguments) => PyStopIteration::new_err(arguments.unbind()),
+        Err(error) => error,
+    }
+}
+
+#[pymethods]
+impl Operation {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Self::step(slf)
+    }
+
+    fn send(slf: &Bound<'_, Self>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Self::step(slf)
+    }
+
+    #[pyo3(signature = (typ, val=None, _tb=None))]
+    fn throw(
+        slf: &Bound<'_, Self>,
+        typ: &Bound<'_, PyAny>,
+        val: Option<&Bound<'_, PyAny>>,
+        _tb: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        slf.get().shared.resumed();
+        let exception = match val {
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value.clone(),
+            Some(value) => typ.call1((value,))?,
+            None if typ.is_instance_of::<pyo3::types::PyType>() => typ.call0()?,
+            None => typ.clone(),
+        };
+        Err(PyErr::from_value(exception))
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::cancel(slf, None).map(drop)
+    }
+
+    #[getter]
+    fn get__asyncio_future_blocking(&self) -> bool {
+        self.shared.lock().blocking
+    }
+
+    #[setter]
+    fn set__asyncio_future_blocking(&self, blocking: bool) {
+        self.shared.lock().blocking = blocking;
+    }
+
+    #[getter]
+    fn get__loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.shared.bridge.event_loop().clone_ref(py)
+    }
+
+    fn get_loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.shared.bridge.event_loop().clone_ref(py)
+    }
+
+    fn done(&self) -> bool {
+        self.shared.is_done()
+    }
+
+    fn cancelled(&self) -> bool {
+        matches!(self.shared.lock().phase, Phase::Cancelled(_))
+    }
+
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.shared.result(py)
+    }
+
+    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        match self.shared.result(py) {
+            Ok(_) => Ok(None),
+            Err(error) if matches!(self.shared.lock().phase, Phase::Converted(_)) => {
+                Ok(Some(error.into_value(py).into_any()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyAny> {
+        let error = match &self.shared.lock().phase {
+            Phase::Cancelled(message) => cancelled(py, message.as_ref()),
+            _ => cancelled(py, None),
+        };
+        error.into_value(py).into_any()
+    }
+
+    #[pyo3(signature = (callback, *, context=None))]
+    fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let context = match context {
+            Some(context) => context,
+            None => py.import(pyo3::intern!(py, "contextvars"))?.call_method0(pyo3::intern!(py, "copy_context"))?.unbind(),
+        };
+        let shared = &slf.get().shared;
+        {
+            let mut state = shared.lock();
+            if matches!(state.phase, Phase::Running | Phase::Arrived(_, false)) {
+                state.callbacks.push(Callback { function: callback, context });
+                state.this.get_or_insert_with(|| slf.clone().unbind());
+                return Ok(());
+            }
+        }
+        shared.bridge.call_soon(py, &callback, slf.as_any(), &context)
+    }
+
+    fn remove_done_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let shared = &slf.get().shared;
+        let registered = std::mem::take(&mut shared.lock().callbacks);
+        let before = registered.len();
+        let mut kept = Vec::with_capacity(before);
+        for entry in registered {
+            if !entry.function.bind(slf.py()).eq(callback)? {
+                kept.push(entry);
+            }
+        }
+        let removed = before - kept.len();
+        shared.lock().callbacks.extend(kept);
+        Ok(removed)
+    }
+
+    #[pyo3(signature = (msg=None))]
+    fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        let shared = &slf.get().shared;
+        let (callbacks, this) = {
+            let mut state = shared.lock();
+            match state.phase {
+                Phase::Running | Phase::Arrived(_, false) => {}
+                _ => return Ok(false),
+            }
+            state.phase = Phase::Cancelled(msg);
+            state.outcome = Outcome::Cancelled;
+            if let Some(abort) = state.abort.take() {
+                abort.abort();
+            }
+            (std::mem::take(&mut state.callbacks), state.this.take())
+        };
+        shared.schedule(slf.py(), callbacks, this)?;
+        Ok(true)
+    }
+
+    #[classmethod]
+    fn __class_getitem__(cls: &Bound<'_, pyo3::types::PyType>, _item: &Bound<'_, PyAny>) -> Py<PyAny> {
+        cls.clone().into_any().unbind()
+    }
+
+    fn __repr__(&self) -> &'static str {
+        match self.shared.lock().phase {
+            Phase::Running | Phase::Arrived(_, false) => "<Operation pending>",
+            Phase::Cancelled(_) => "<Operation cancelled>",
+            _ => "<Operation finished>",
+        }
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let Ok(state) = self.shared.state.try_lock() else { return Ok(()) };
+        for callback in &state.callbacks {
+            visit.call(&callback.function)?;
+            visit.call(&callback.context)?;
+        }
+        if let Some(this) = &state.this {
+            visit.call(this)?;
+        }
+        match &state.phase {
+            Phase::Converted(Ok(value)) => visit.call(value),
+            Phase::Cancelled(Some(message)) => visit.call(message),
+            _ => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let (callbacks, this) = {
+            let mut state = self.shared.lock();
+            (std::mem::take(&mut state.callbacks), state.this.take())
+        };
+        drop((callbacks, this));
+    }
+}

@@ -1,0 +1,62 @@
+//! One call of a method, from the moment it is entered: its duration for the metrics, and its
+//! recorder when stages are on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aerospike_stages::{clock, collector, Lane, Operation, Outcome, Recorder, Stage};
+
+static METRICS: AtomicBool = AtomicBool::new(true);
+
+/// Switches the duration metrics on or off.
+pub fn set_metrics_enabled(enabled: bool) {
+    METRICS.store(enabled, Ordering::Relaxed);
+}
+
+/// Whether durations are measured.
+pub fn is_metrics_enabled() -> bool {
+    METRICS.load(Ordering::Relaxed)
+}
+
+/// A call in progress.
+pub struct Call {
+    operation: Operation,
+    lane: Lane,
+    started: Option<u64>,
+    /// Records the stages; `None` when they are off, or while the operation's future has it.
+    pub recorder: Option<Box<Recorder>>,
+}
+
+impl Call {
+    /// The method has been entered.
+    #[inline]
+    pub fn begin(operation: Operation, lane: Lane) -> Self {
+        let staged = collector::is_enabled();
+        let started = (staged || is_metrics_enabled()).then(clock::now_ns);
+        let recorder = match started {
+            Some(at) if staged => Some(Box::new(Recorder::start(operation, lane, at))),
+            _ => None,
+        };
+        Call { operation, lane, started, recorder }
+    }
+
+    /// A stage starts that the bridge knows by itself.
+    #[inline]
+    pub fn enter(&mut self, stage: Stage) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.enter(stage, clock::now_ns());
+        }
+    }
+
+    /// The call is over.
+    #[inline]
+    pub fn finish(self, outcome: Outcome) {
+        let Some(started) = self.started else { return };
+        let ended = clock::now_ns();
+        if let Some(mut recorder) = self.recorder {
+            collector::record(&recorder.finish(outcome, ended));
+        }
+        if is_metrics_enabled() {
+            collector::record_duration(self.operation, self.lane, outcome, ended.saturating_sub(started));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Who polls an operation: the calling thread ([`blocking`]), or a runtime thread with the
+//! result handed to an event loop ([`asyncio`]). What an operation does is decided elsewhere.
+
+pub mod asyncio;
+pub mod awaitable;
+pub mod blocking;
+pub mod call;
+pub mod event_loop;
+pub mod fork;
+pub mod runtime;
+
+use aerospike_stages::{Outcome, Stage};
+use pyo3::prelude::*;
+
+use crate::convert::reply::reply_into_python;
+use crate::error::Fault;
+use crate::lanes::call::Call;
+use crate::ops::request::Reply;
+
+/// How an operation's result counts in the records.
+pub fn outcome_of(result: &Result<Reply, Fault>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Ok,
+        Err(fault) => fault.outcome(),
+    }
+}
+
+/// Turns a result into Python objects; the record is told that this is what happens.
+pub fn convert(py: Python<'_>, result: Result<Reply, Fault>, call: Option<&mut Call>) -> PyResult<Py<PyAny>> {
+    let origin = call.and_then(|call| {
+        call.enter(Stage::ToDict);
+        call.recorder.as_ref().map(|recorder| recorder.origin())
+    });
+    match result {
+        Ok(reply) => reply_into_python(py, reply, origin),
+        Err(fault) => Err(fault.into()),
+    }
+}

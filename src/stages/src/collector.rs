@@ -1,0 +1,280 @@
+//! Where finished operations are added up: one shard per thread, written without locks and
+//! without locked instructions, read at any time by whoever wants a snapshot.
+//!
+//! A thread leases a shard with its first operation and gives it back when it ends; the next
+//! thread goes on with the same shard, so a shard is never lost and there are never more of
+//! them than there were threads at once.
+
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::clock;
+use crate::histogram::{bump, Counts, Histogram};
+use crate::node::NodeId;
+use crate::operation::{Lane, Operation, Outcome};
+use crate::recorder::Origin;
+use crate::summary::Summary;
+use crate::table::Stage;
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+static EVER_ENABLED: AtomicBool = AtomicBool::new(false);
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { shards: Vec::new(), free: Vec::new() });
+
+struct Registry {
+    shards: Vec<Arc<Shard>>,
+    free: Vec<Arc<Shard>>,
+}
+
+/// Whether new operations are recorded: one relaxed load.
+#[inline]
+#[must_use]
+pub fn is_enabled() -> bool {
+    ENABLED.load(Ordering::Relaxed)
+}
+
+/// Switches recording on or off for operations that start from now on.
+pub fn set_enabled(enabled: bool) {
+    if enabled {
+        clock::calibrate();
+        EVER_ENABLED.store(true, Ordering::Release);
+    }
+    ENABLED.store(enabled, Ordering::Release);
+}
+
+#[inline]
+pub(crate) fn was_ever_enabled() -> bool {
+    EVER_ENABLED.load(Ordering::Relaxed)
+}
+
+/// What one thread has recorded about one operation on one lane.
+struct Cells {
+    /// Durations of all operations, whether or not their stages were recorded.
+    durations: Histogram,
+    ended: [AtomicU64; Outcome::COUNT],
+    wall: Histogram,
+    outcomes: [AtomicU64; Outcome::COUNT],
+    failed_in: [AtomicU64; Stage::COUNT],
+    stages: [OnceLock<Histogram>; Stage::COUNT],
+    deferred: OnceLock<Histogram>,
+    nodes: Box<[[AtomicU64; Stage::COUNT]; NodeId::COUNT]>,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Cells {
+            durations: Histogram::default(),
+            ended: Default::default(),
+            wall: Histogram::default(),
+            outcomes: Default::default(),
+            failed_in: Default::default(),
+            stages: Default::default(),
+            deferred: OnceLock::new(),
+            nodes: Box::new(std::array::from_fn(|_| Default::default())),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    cells: [[OnceLock<Box<Cells>>; Lane::COUNT]; Operation::COUNT],
+}
+
+impl Shard {
+    fn cells(&self, operation: Operation, lane: Lane) -> &Cells {
+        self.cells[operation as usize][lane as usize].get_or_init(Box::default)
+    }
+}
+
+struct Lease(Arc<Shard>);
+
+impl Lease {
+    fn take() -> Option<Lease> {
+        let mut registry = REGISTRY.lock().ok()?;
+        let shard = registry.free.pop().unwrap_or_else(|| {
+            let shard = Arc::new(Shard::default());
+            registry.shards.push(shard.clone());
+            shard
+        });
+        Some(Lease(shard))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Ok(mut registry) = REGISTRY.lock() {
+            registry.free.push(self.0.clone());
+        }
+    }
+}
+
+thread_local! {
+    static LEASE: OnceCell<Option<Lease>> = const { OnceCell::new() };
+}
+
+fn with_shard(visit: impl FnOnce(&Shard)) {
+    let visited = LEASE.try_with(|lease| match lease.get_or_init(Lease::take) {
+        Some(lease) => {
+            visit(&lease.0);
+            true
+        }
+        None => false,
+    });
+    if visited != Ok(true) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds a finished operation. Never fails and never waits; what cannot be recorded is counted.
+pub fn record(summary: &Summary) {
+    with_shard(|shard| {
+        let cells = shard.cells(summary.operation, summary.lane);
+        cells.wall.record(summary.wall);
+        bump(&cells.outcomes[summary.outcome as usize], 1);
+        if let Some(stage) = summary.failed_in {
+            bump(&cells.failed_in[stage.index()], 1);
+        }
+        for stage in Stage::ALL {
+            let nanos = summary.stage(stage);
+            if nanos > 0 {
+                cells.stages[stage.index()].get_or_init(Histogram::default).record(nanos);
+            }
+        }
+        summary.per_node(|node, stage, nanos| bump(&cells.nodes[node.index()][stage.index()], nanos));
+    });
+}
+
+/// Adds the duration of a finished operation, for the metrics that are always on.
+pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos: u64) {
+    with_shard(|shard| {
+        let cells = shard.cells(operation, lane);
+        cells.durations.record(nanos);
+        bump(&cells.ended[outcome as usize], 1);
+    });
+}
+
+/// Adds a conversion to Python that happened after the operation had ended.
+pub fn record_deferred(origin: Origin, nanos: u64) {
+    with_shard(|shard| {
+        shard.cells(origin.operation, origin.lane).deferred.get_or_init(Histogram::default).record(nanos);
+    });
+}
+
+/// How many operations could not be recorded.
+#[must_use]
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Everything recorded about one operation on one lane.
+#[derive(Debug, Clone)]
+pub struct Totals {
+    /// Which method.
+    pub operation: Operation,
+    /// Who drove it.
+    pub lane: Lane,
+    /// Durations of all operations, whether or not their stages were recorded.
+    pub durations: Counts,
+    /// All operations by outcome.
+    pub ended: [u64; Outcome::COUNT],
+    /// Wall times of the operations whose stages were recorded.
+    pub wall: Counts,
+    /// Recorded operations by outcome, in the order of [`Outcome::ALL`].
+    pub outcomes: [u64; Outcome::COUNT],
+    /// Failed operations by the stage they were in.
+    pub failed_in: [u64; Stage::COUNT],
+    /// Times by stage, of the operations in which the stage occurred.
+    pub stages: Vec<Counts>,
+    /// Conversions after the operation's end.
+    pub deferred: Counts,
+    /// Nanoseconds by node and stage.
+    pub nodes: Vec<[u64; Stage::COUNT]>,
+}
+
+impl Totals {
+    fn empty(operation: Operation, lane: Lane) -> Self {
+        Totals {
+            operation,
+            lane,
+            durations: Counts::default(),
+            ended: [0; Outcome::COUNT],
+            wall: Counts::default(),
+            outcomes: [0; Outcome::COUNT],
+            failed_in: [0; Stage::COUNT],
+            stages: vec![Counts::default(); Stage::COUNT],
+            deferred: Counts::default(),
+            nodes: vec![[0; Stage::COUNT]; NodeId::COUNT],
+        }
+    }
+
+    fn add(&mut self, cells: &Cells) {
+        cells.durations.add_to(&mut self.durations);
+        for (total, cell) in self.ended.iter_mut().zip(&cells.ended) {
+            *total += cell.load(Ordering::Relaxed);
+        }
+        cells.wall.add_to(&mut self.wall);
+        for (total, cell) in self.outcomes.iter_mut().zip(&cells.outcomes) {
+            *total += cell.load(Ordering::Relaxed);
+        }
+        for (total, cell) in self.failed_in.iter_mut().zip(&cells.failed_in) {
+            *total += cell.load(Ordering::Relaxed);
+        }
+        for (total, cell) in self.stages.iter_mut().zip(&cells.stages) {
+            if let Some(histogram) = cell.get() {
+                histogram.add_to(total);
+            }
+        }
+        if let Some(histogram) = cells.deferred.get() {
+            histogram.add_to(&mut self.deferred);
+        }
+        for (totals, row) in self.nodes.iter_mut().zip(cells.nodes.iter()) {
+            for (total, cell) in totals.iter_mut().zip(row) {
+                *total += cell.load(Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What has been added since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Totals) -> Totals {
+        let minus = |now: u64, then: u64| now.saturating_sub(then);
+        Totals {
+            operation: self.operation,
+            lane: self.lane,
+            durations: self.durations.since(&earlier.durations),
+            ended: std::array::from_fn(|i| minus(self.ended[i], earlier.ended[i])),
+            wall: self.wall.since(&earlier.wall),
+            outcomes: std::array::from_fn(|i| minus(self.outcomes[i], earlier.outcomes[i])),
+            failed_in: std::array::from_fn(|i| minus(self.failed_in[i], earlier.failed_in[i])),
+            stages: self.stages.iter().zip(&earlier.stages).map(|(now, then)| now.since(then)).collect(),
+            deferred: self.deferred.since(&earlier.deferred),
+            nodes: self
+                .nodes
+                .iter()
+                .zip(&earlier.nodes)
+                .map(|(now, then)| std::array::from_fn(|i| minus(now[i], then[i])))
+                .collect(),
+        }
+    }
+}
+
+/// Everything recorded since the process started, by operation and lane; those that never ran
+/// are left out.
+#[must_use]
+pub fn totals() -> Vec<Totals> {
+    let Ok(registry) = REGISTRY.lock() else { return Vec::new() };
+    let mut all = Vec::new();
+    for &operation in Operation::ALL {
+        for lane in Lane::ALL {
+            let mut cells =
+                registry.shards.iter().filter_map(|shard| shard.cells[operation as usize][lane as usize].get()).peekable();
+            if cells.peek().is_some() {
+                let mut totals = Totals::empty(operation, lane);
+                cells.for_each(|cells| totals.add(cells));
+                all.push(totals);
+            }
+        }
+    }
+    all
+}

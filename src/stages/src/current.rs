@@ -1,0 +1,84 @@
+//! Which operation this thread is working on right now.
+//!
+//! The runtime crate reports events from deep inside the driver, which knows nothing of
+//! recorders; a thread-local carries the recorder for the length of one poll.
+
+use std::cell::Cell;
+
+use crate::clock::now_ns;
+use crate::collector;
+use crate::event::Event;
+use crate::node::NodeId;
+use crate::operation::Outcome;
+use crate::recorder::Recorder;
+
+thread_local! {
+    static CURRENT: Cell<Option<Box<Recorder>>> = const { Cell::new(None) };
+}
+
+/// Keeps a recorder installed on this thread.
+pub(crate) struct Installed {
+    previous: Option<Box<Recorder>>,
+    active: bool,
+}
+
+/// Makes `recorder` this thread's current one until the guard is given back.
+pub(crate) fn install(recorder: Box<Recorder>) -> Installed {
+    Installed { previous: CURRENT.replace(Some(recorder)), active: true }
+}
+
+impl Installed {
+    /// Takes the recorder out again.
+    pub(crate) fn take(mut self) -> Option<Box<Recorder>> {
+        self.active = false;
+        CURRENT.replace(self.previous.take())
+    }
+}
+
+impl Drop for Installed {
+    /// Only a panic in the polled future gets here with the recorder still installed.
+    fn drop(&mut self) {
+        if self.active {
+            if let Some(mut recorder) = CURRENT.replace(self.previous.take()) {
+                collector::record(&recorder.finish(Outcome::ClientError, now_ns()));
+            }
+        }
+    }
+}
+
+/// Runs `visit` on the current recorder, if there is one.
+#[inline]
+pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+    if !collector::was_ever_enabled() {
+        return None;
+    }
+    let mut recorder = CURRENT.take()?;
+    let result = visit(&mut recorder);
+    CURRENT.set(Some(recorder));
+    Some(result)
+}
+
+/// The time, if an operation is being recorded on this thread.
+#[inline]
+#[must_use]
+pub fn stamp() -> Option<u64> {
+    with(|_| now_ns())
+}
+
+/// Reports an event that happens now.
+#[inline]
+pub fn note(event: Event) {
+    with(|recorder| recorder.on(event, now_ns()));
+}
+
+/// Reports an event that happened at `at`.
+#[inline]
+pub fn note_at(event: Event, at: u64) {
+    with(|recorder| recorder.on(event, at));
+}
+
+/// The operation talks to `node` from now on.
+#[inline]
+pub fn set_node(node: NodeId) {
+    with(|recorder| recorder.set_node(node));
+}

@@ -1,0 +1,29 @@
+//! Where the wall time of an operation goes: the stage table, the recorder that partitions an
+//! operation's time into those stages, and the histograms that collect finished operations.
+//!
+//! Nothing here knows Python, Tokio or the Aerospike protocol. The runtime crate and the lanes
+//! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
+
+pub mod clock;
+pub mod collector;
+pub mod current;
+pub mod event;
+pub mod histogram;
+pub mod invariants;
+pub mod node;
+pub mod observed;
+pub mod operation;
+pub mod recorder;
+pub mod summary;
+pub mod table;
+pub mod timeline;
+pub mod track;
+
+pub use collector::{is_enabled, set_enabled};
+pub use event::Event;
+pub use node::NodeId;
+pub use observed::{Observation, Observed};
+pub use operation::{Lane, Operation, Outcome};
+pub use recorder::{Origin, Recorder};
+pub use summary::Summary;
+pub use table::Stage;

@@ -1,0 +1,185 @@
+//! Futures that carry a recorder: the operation itself, and the tasks it spawns.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use pin_project_lite::pin_project;
+
+use crate::clock::now_ns;
+use crate::collector;
+use crate::current;
+use crate::event::Event;
+use crate::operation::Outcome;
+use crate::recorder::Recorder;
+use crate::track::Track;
+
+/// Remembers when it was first woken since the last poll, and passes the wake on.
+struct StampWaker {
+    inner: Waker,
+    woken_at: AtomicU64,
+}
+
+impl Wake for StampWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Only the first wake counts: the task waits to be polled from then on.
+        let _ = self.woken_at.compare_exchange(0, now_ns().max(1), Ordering::AcqRel, Ordering::Relaxed);
+        self.inner.wake_by_ref();
+    }
+}
+
+/// Polls a future with its recorder installed on the polling thread.
+#[derive(Default)]
+struct Poller {
+    recorder: Option<Box<Recorder>>,
+    wake: Option<(Arc<StampWaker>, Waker)>,
+    polled: bool,
+}
+
+impl Poller {
+    fn new(recorder: Option<Box<Recorder>>) -> Self {
+        Poller { recorder, ..Poller::default() }
+    }
+
+    fn poll<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        let Some(mut recorder) = self.recorder.take() else { return poll(cx) };
+        let (stamp, waker) = self.stamped(cx.waker());
+        let now = now_ns();
+        let woken = stamp.woken_at.swap(0, Ordering::AcqRel);
+        if self.polled {
+            recorder.resume(if woken == 0 { now } else { woken }, now);
+        } else {
+            self.polled = true;
+            recorder.on(Event::FirstPoll, now);
+        }
+        let installed = current::install(recorder);
+        let outcome = poll(&mut Context::from_waker(&waker));
+        self.recorder = installed.take();
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| outcome.is_pending() && !recorder.is_explained())
+        {
+            recorder.suspend_unexplained(now_ns());
+        }
+        outcome
+    }
+
+    fn stamped(&mut self, inner: &Waker) -> (Arc<StampWaker>, Waker) {
+        match &self.wake {
+            Some((stamp, waker)) if stamp.inner.will_wake(inner) => (stamp.clone(), waker.clone()),
+            _ => {
+                let stamp = Arc::new(StampWaker { inner: inner.clone(), woken_at: AtomicU64::new(0) });
+                let waker = Waker::from(stamp.clone());
+                self.wake = Some((stamp.clone(), waker.clone()));
+                (stamp, waker)
+            }
+        }
+    }
+}
+
+/// What an observed operation ends with: its value, and the recorder for the stages that follow.
+pub struct Observation<T> {
+    /// The operation's result.
+    pub value: T,
+    /// The recorder, when the operation is recorded.
+    pub recorder: Option<Box<Recorder>>,
+}
+
+pin_project! {
+    /// An operation's future together with its recorder.
+    pub struct Observed<F> {
+        #[pin]
+        future: F,
+        poller: Poller,
+    }
+
+    impl<F> PinnedDrop for Observed<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(mut recorder) = this.project().poller.recorder.take() {
+                collector::record(&recorder.finish(Outcome::Cancelled, now_ns()));
+            }
+        }
+    }
+}
+
+impl<F: Future> Observed<F> {
+    /// Observes `future`; without a recorder it is only polled.
+    pub fn new(future: F, recorder: Option<Box<Recorder>>) -> Self {
+        Observed { future, poller: Poller::new(recorder) }
+    }
+}
+
+impl<F: Future> Future for Observed<F> {
+    type Output = Observation<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let future = this.future;
+        this.poller
+            .poll(cx, |cx| future.poll(cx))
+            .map(|value| Observation { value, recorder: this.poller.recorder.take() })
+    }
+}
+
+/// Where a spawned task leaves its record for the operation that joins it.
+#[derive(Debug, Clone, Default)]
+pub struct TrackSlot(Arc<Mutex<Option<Track>>>);
+
+impl TrackSlot {
+    /// Takes the record, once the task has finished.
+    #[must_use]
+    pub fn take(&self) -> Option<Track> {
+        self.0.lock().ok().and_then(|mut slot| slot.take())
+    }
+
+    fn put(&self, track: Track) {
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(track);
+        }
+    }
+}
+
+pin_project! {
+    /// A task that an operation spawned, recorded as a track.
+    pub struct Tracked<F> {
+        #[pin]
+        future: F,
+        poller: Poller,
+        slot: TrackSlot,
+    }
+}
+
+/// Wraps a future that the current operation is about to spawn; `Err` gives it back when
+/// nothing is recorded on this thread.
+///
+/// # Errors
+/// The unchanged future, when no operation is being recorded here.
+pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
+    match current::with(|recorder| recorder.start_track(now_ns())) {
+        Some(recorder) => {
+            let slot = TrackSlot::default();
+            Ok((Tracked { future, poller: Poller::new(Some(Box::new(recorder))), slot: slot.clone() }, slot))
+        }
+        None => Err(future),
+    }
+}
+
+impl<F: Future> Future for Tracked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let future = this.future;
+        let result = this.poller.poll(cx, |cx| future.poll(cx));
+        if result.is_ready() {
+            if let Some(recorder) = this.poller.recorder.take() {
+                this.slot.put(recorder.into_track(now_ns()));
+            }
+        }
+        result
+    }
+}

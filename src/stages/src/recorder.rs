@@ -1,0 +1,238 @@
+//! The state machine that turns events into a partition of one operation's wall time.
+//!
+//! It never reads a clock: every method takes the time, so tests run on a virtual one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::event::{Event, Stamped};
+use crate::node::NodeId;
+use crate::operation::{Lane, Operation, Outcome};
+use crate::summary::Summary;
+use crate::table::Stage;
+use crate::timeline::Timeline;
+use crate::track::{overlay, Track};
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A number for an operation, unique in this process.
+#[must_use]
+pub fn next_operation_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Which operation something belongs to that happens after its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The operation's number.
+    pub id: u64,
+    /// Which method.
+    pub operation: Operation,
+    /// Who drove it.
+    pub lane: Lane,
+}
+
+/// Records one operation, or one of its tracks.
+#[derive(Debug)]
+pub struct Recorder {
+    id: u64,
+    operation: Operation,
+    lane: Lane,
+    timeline: Timeline,
+    node: NodeId,
+    /// Whether a leaf explained why the current poll is going to be pending.
+    explained: bool,
+    /// The stage to go back to when a timer call returns or the task is polled again.
+    resume_to: Stage,
+    /// The stage in which the attempt failed, until another attempt gets a connection.
+    failed_in: Option<Stage>,
+    attempts: u32,
+    tracks: Vec<Track>,
+    events: Option<Vec<Stamped>>,
+}
+
+impl Recorder {
+    /// Starts recording at the moment the method is entered.
+    #[must_use]
+    pub fn start(operation: Operation, lane: Lane, at: u64) -> Self {
+        Self::with(next_operation_id(), operation, lane, Timeline::start(at, Stage::KeyParse))
+    }
+
+    /// Starts a track: a task that the operation spawned.
+    #[must_use]
+    pub fn start_track(&self, at: u64) -> Self {
+        let mut track = Self::with(self.id, self.operation, self.lane, Timeline::start(at, Stage::WakeDelay));
+        track.events = self.events.as_ref().map(|_| Vec::new());
+        track
+    }
+
+    fn with(id: u64, operation: Operation, lane: Lane, timeline: Timeline) -> Self {
+        Recorder {
+            id,
+            operation,
+            lane,
+            timeline,
+            node: NodeId::NONE,
+            explained: false,
+            resume_to: Stage::PoolAcquire,
+            failed_in: None,
+            attempts: 0,
+            tracks: Vec::new(),
+            events: None,
+        }
+    }
+
+    /// Makes the recorder keep every event, for tests of the event contract.
+    pub fn keep_events(&mut self) {
+        self.events = Some(Vec::new());
+    }
+
+    /// The events kept so far.
+    #[must_use]
+    pub fn events(&self) -> &[Stamped] {
+        self.events.as_deref().unwrap_or_default()
+    }
+
+    /// Which operation this is.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin { id: self.id, operation: self.operation, lane: self.lane }
+    }
+
+    /// The stage that is running.
+    #[inline]
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.timeline.stage()
+    }
+
+    /// The tracks whose results the operation has taken.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// From now on the operation talks to `node`.
+    #[inline]
+    pub fn set_node(&mut self, node: NodeId) {
+        self.node = node;
+    }
+
+    /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
+    #[inline]
+    pub fn enter(&mut self, stage: Stage, at: u64) {
+        let node = if stage.describe().per_node { self.node } else { NodeId::NONE };
+        self.timeline.enter(stage, node, at);
+    }
+
+    /// What the driver did.
+    #[inline]
+    pub fn on(&mut self, event: Event, at: u64) {
+        if let Some(events) = &mut self.events {
+            events.push(Stamped { event, at });
+        }
+        match event {
+            Event::FirstPoll | Event::PacingEnd => self.enter(Stage::PoolAcquire, at),
+            Event::Probe => {
+                self.attempts += 1;
+                self.failed_in = None;
+                self.enter(Stage::Encode, at);
+            }
+            Event::TimerBegin => {
+                self.resume_to = self.stage();
+                self.enter(Stage::TokioTimer, at);
+            }
+            Event::TimerEnd => self.enter(self.resume_to, at),
+            Event::DeadlinePassed => self.failed_in = Some(self.resume_to),
+            Event::WriteBegin => self.enter(Stage::NetworkWrite, at),
+            Event::WriteEnd { complete, .. } => {
+                if complete {
+                    self.enter(Stage::NetworkWait, at);
+                }
+            }
+            Event::WritePending => self.explained = true,
+            Event::ReadPending { replied } => {
+                self.explained = true;
+                self.enter(if replied { Stage::NetworkRead } else { Stage::NetworkWait }, at);
+            }
+            Event::ReadBegin => self.enter(Stage::NetworkRead, at),
+            Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
+            Event::StreamFailed => self.failed_in = Some(self.stage()),
+            Event::StreamDropped => {
+                self.failed_in.get_or_insert(self.timeline.stage());
+                self.enter(Stage::PoolAcquire, at);
+            }
+            Event::PacingPending => {
+                self.explained = true;
+                self.enter(Stage::Backoff, at);
+            }
+            Event::JoinPending => {
+                self.explained = true;
+                self.enter(Stage::FanIn, at);
+            }
+            Event::JoinReady => self.enter(Stage::Decode, at),
+        }
+    }
+
+    /// The operation is polled again after it was woken at `woken`.
+    #[inline]
+    pub fn resume(&mut self, woken: u64, at: u64) {
+        let stage = match self.stage() {
+            Stage::Unattributed => self.resume_to,
+            stage => stage,
+        };
+        self.enter(Stage::WakeDelay, woken);
+        self.enter(stage, at);
+        self.explained = false;
+    }
+
+    /// Whether somebody has explained the poll that is about to end pending.
+    #[inline]
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.explained
+    }
+
+    /// A leaf that is still pending explains this poll too.
+    #[inline]
+    pub fn explain(&mut self) {
+        self.explained = true;
+    }
+
+    /// The poll ended pending and nobody knows why.
+    pub fn suspend_unexplained(&mut self, at: u64) {
+        self.resume_to = self.stage();
+        self.enter(Stage::Unattributed, at);
+    }
+
+    /// Takes over what a joined task recorded.
+    pub fn adopt(&mut self, track: Track) {
+        self.attempts += track.attempts;
+        self.tracks.push(track);
+    }
+
+    /// Ends a track.
+    #[must_use]
+    pub fn into_track(mut self, at: u64) -> Track {
+        self.timeline.finish(at);
+        Track { timeline: self.timeline, attempts: self.attempts, failed_in: self.failed_in, events: self.events }
+    }
+
+    /// Ends the operation and adds up its stages.
+    #[must_use]
+    pub fn finish(&mut self, outcome: Outcome, at: u64) -> Summary {
+        let last = self.stage();
+        self.timeline.finish(at);
+        let own = self.timeline.segments();
+        let segments = if self.tracks.is_empty() { own } else { overlay(&own, &self.tracks) };
+        let failed_in = match outcome {
+            Outcome::Ok => None,
+            _ => Some(self.failure_stage(last)),
+        };
+        Summary::new(self.id, self.operation, self.lane, outcome, failed_in, self.attempts, segments, &self.timeline)
+    }
+
+    fn failure_stage(&self, last: Stage) -> Stage {
+        let of_tracks = || self.tracks.iter().rev().find_map(|track| track.failed_in);
+        self.failed_in.or_else(of_tracks).unwrap_or(last)
+    }
+}

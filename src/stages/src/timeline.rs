@@ -1,0 +1,203 @@
+//! A partition of time: a list of marks, each saying which stage runs from then on.
+//!
+//! One stage is always running, so stages cannot overlap and cannot leave gaps; a mark that
+//! would lie before its predecessor is moved onto it, so nothing is ever negative.
+
+use crate::node::NodeId;
+use crate::table::Stage;
+
+/// From `at` on, `stage` runs (at `node`, where the stage has one).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Nanoseconds on the recorder's clock.
+    pub at: u64,
+    /// The stage that starts.
+    pub stage: Stage,
+    /// The node the stage is spent on.
+    pub node: NodeId,
+}
+
+/// A stage with its boundaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// The stage.
+    pub stage: Stage,
+    /// The node it was spent on.
+    pub node: NodeId,
+    /// First nanosecond.
+    pub start: u64,
+    /// First nanosecond after it.
+    pub end: u64,
+}
+
+/// After this many marks a timeline keeps sums only: a reply of many thousand segments must not
+/// grow without bound.
+pub const MAX_MARKS: usize = 512;
+
+/// The marks of one operation, or of one of its tracks.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    marks: Vec<Mark>,
+    /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
+    folded: Option<Box<Folded>>,
+    end: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Folded {
+    sums: [u64; Stage::COUNT],
+    from: u64,
+    current: Mark,
+}
+
+impl Timeline {
+    /// Starts with `stage` running from `at`.
+    #[must_use]
+    pub fn start(at: u64, stage: Stage) -> Self {
+        let mut timeline = Timeline { marks: Vec::with_capacity(48), folded: None, end: None };
+        timeline.marks.push(Mark { at, stage, node: NodeId::NONE });
+        timeline
+    }
+
+    /// Starts over, keeping the memory.
+    pub fn restart(&mut self, at: u64, stage: Stage) {
+        self.marks.clear();
+        self.folded = None;
+        self.end = None;
+        self.marks.push(Mark { at, stage, node: NodeId::NONE });
+    }
+
+    fn last(&self) -> Mark {
+        match &self.folded {
+            Some(folded) => folded.current,
+            None => self.marks[self.marks.len() - 1],
+        }
+    }
+
+    /// The stage that is running.
+    #[inline]
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.last().stage
+    }
+
+    /// When the timeline started.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.marks[0].at
+    }
+
+    /// From `at` on, `stage` runs. Does nothing when it already runs on that node.
+    #[inline]
+    pub fn enter(&mut self, stage: Stage, node: NodeId, at: u64) {
+        let last = self.last();
+        if last.stage == stage && last.node == node {
+            return;
+        }
+        let mark = Mark { at: at.max(last.at), stage, node };
+        if let Some(folded) = &mut self.folded {
+            folded.sums[folded.current.stage.index()] += mark.at - folded.current.at;
+            folded.current = mark;
+        } else if self.marks.len() < MAX_MARKS {
+            self.marks.push(mark);
+        } else {
+            let mut sums = [0; Stage::COUNT];
+            sums[last.stage.index()] = mark.at - last.at;
+            self.folded = Some(Box::new(Folded { sums, from: last.at, current: mark }));
+            self.marks.pop();
+        }
+    }
+
+    /// Ends the timeline; later marks are ignored by the readers.
+    pub fn finish(&mut self, at: u64) {
+        self.end = Some(at.max(self.last().at));
+    }
+
+    /// When the timeline ended; its last mark while it has not.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.end.unwrap_or_else(|| self.last().at)
+    }
+
+    /// The segments in order, zero-length ones left out. Folded time follows as one segment per
+    /// stage, laid end to end, so the whole stays a partition.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Segment> {
+        let mut segments = Vec::with_capacity(self.marks.len() + 2);
+        let end_of_marks = self.folded.as_ref().map_or_else(|| self.ended(), |folded| folded.from);
+        for (position, mark) in self.marks.iter().enumerate() {
+            let end = self.marks.get(position + 1).map_or(end_of_marks, |next| next.at);
+            push(&mut segments, Segment { stage: mark.stage, node: mark.node, start: mark.at, end });
+        }
+        if let Some(folded) = &self.folded {
+            let mut sums = folded.sums;
+            sums[folded.current.stage.index()] += self.ended() - folded.current.at;
+            let mut cursor = folded.from;
+            for stage in Stage::ALL {
+                let end = cursor + sums[stage.index()];
+                push(&mut segments, Segment { stage, node: folded.current.node, start: cursor, end });
+                cursor = end;
+            }
+        }
+        segments
+    }
+}
+
+fn push(segments: &mut Vec<Segment>, segment: Segment) {
+    if segment.end > segment.start {
+        segments.push(segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(segments: &[Segment], stage: Stage) -> u64 {
+        segments.iter().filter(|segment| segment.stage == stage).map(|segment| segment.end - segment.start).sum()
+    }
+
+    #[test]
+    fn marks_partition_the_time() {
+        let mut timeline = Timeline::start(100, Stage::KeyParse);
+        timeline.enter(Stage::Dispatch, NodeId::NONE, 130);
+        timeline.enter(Stage::Dispatch, NodeId::NONE, 140);
+        timeline.enter(Stage::PoolAcquire, NodeId::NONE, 150);
+        timeline.finish(200);
+        let segments = timeline.segments();
+        assert_eq!(segments.len(), 3);
+        assert_eq!(total(&segments, Stage::KeyParse), 30);
+        assert_eq!(total(&segments, Stage::Dispatch), 20);
+        assert_eq!(total(&segments, Stage::PoolAcquire), 50);
+    }
+
+    #[test]
+    fn a_mark_from_the_past_is_moved_to_the_present() {
+        let mut timeline = Timeline::start(100, Stage::KeyParse);
+        timeline.enter(Stage::Dispatch, NodeId::NONE, 150);
+        timeline.enter(Stage::PoolAcquire, NodeId::NONE, 120);
+        timeline.finish(90);
+        assert_eq!(timeline.ended(), 150);
+        assert_eq!(total(&timeline.segments(), Stage::Dispatch), 0);
+    }
+
+    #[test]
+    fn folding_keeps_every_nanosecond() {
+        let mut timeline = Timeline::start(0, Stage::PoolAcquire);
+        let mut at = 0;
+        for round in 0..(MAX_MARKS as u64 * 3) {
+            at += 10;
+            let stage = if round % 2 == 0 { Stage::NetworkRead } else { Stage::Decode };
+            timeline.enter(stage, NodeId::NONE, at);
+        }
+        timeline.finish(at + 10);
+        let segments = timeline.segments();
+        assert!(segments.len() <= MAX_MARKS + Stage::COUNT);
+        assert_eq!(total(&segments, Stage::NetworkRead), MAX_MARKS as u64 * 15);
+        assert_eq!(total(&segments, Stage::Decode), MAX_MARKS as u64 * 15);
+        assert_eq!(segments.iter().map(|segment| segment.end - segment.start).sum::<u64>(), at + 10);
+        for pair in segments.windows(2) {
+            assert_eq!(pair[0].end, pair[1].start);
+        }
+    }
+}

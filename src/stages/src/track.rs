@@ -1,0 +1,82 @@
+//! The fan-out of a batch: one track per spawned node task, and how the operation's own
+//! timeline and the tracks' become one partition.
+//!
+//! While the operation waits for its tracks, the last of them to finish is the critical path:
+//! its stages replace the waiting. The other tracks ran beside it and count nowhere, so no
+//! nanosecond is counted twice.
+
+use crate::event::Stamped;
+use crate::node::NodeId;
+use crate::table::Stage;
+use crate::timeline::{Segment, Timeline};
+
+/// What one joined task recorded.
+#[derive(Debug, Clone)]
+pub struct Track {
+    /// Its own partition, from being spawned to finishing.
+    pub timeline: Timeline,
+    /// How many connections it checked out.
+    pub attempts: u32,
+    /// The stage in which it failed, if it did.
+    pub failed_in: Option<Stage>,
+    /// Its events, where they are kept.
+    pub events: Option<Vec<Stamped>>,
+}
+
+/// Lays the critical tracks over the operation's own segments.
+#[must_use]
+pub fn overlay(own: &[Segment], tracks: &[Track]) -> Vec<Segment> {
+    let mut merged = Vec::with_capacity(own.len() + 24);
+    let mut position = 0;
+    while position < own.len() {
+        if own[position].stage != Stage::FanIn {
+            merged.push(own[position]);
+            position += 1;
+            continue;
+        }
+        let next = end_of_wait(own, position);
+        fill_wait(&mut merged, own[position].start, own[next - 1].end, tracks);
+        position = next;
+    }
+    merged
+}
+
+/// A wait goes on through wake-ups that found other tracks still running; it ends behind its
+/// last `fan_in` segment.
+fn end_of_wait(own: &[Segment], first: usize) -> usize {
+    let mut end = first + 1;
+    for (position, segment) in own.iter().enumerate().skip(first + 1) {
+        match segment.stage {
+            Stage::FanIn => end = position + 1,
+            Stage::WakeDelay | Stage::Decode => {}
+            _ => break,
+        }
+    }
+    end
+}
+
+fn fill_wait(merged: &mut Vec<Segment>, start: u64, end: u64, tracks: &[Track]) {
+    let critical = tracks
+        .iter()
+        .filter(|track| track.timeline.ended() > start && track.timeline.ended() <= end)
+        .max_by_key(|track| track.timeline.ended());
+    let mut cursor = start;
+    if let Some(track) = critical {
+        for segment in track.timeline.segments() {
+            let (from, to) = (segment.start.max(cursor), segment.end.min(end));
+            if to <= from {
+                continue;
+            }
+            push_fan_in(merged, cursor, from);
+            merged.push(Segment { start: from, end: to, ..segment });
+            cursor = to;
+        }
+    }
+    push_fan_in(merged, cursor, end);
+}
+
+fn push_fan_in(merged: &mut Vec<Segment>, start: u64, end: u64) {
+    if end > start {
+        merged.push(Segment { stage: Stage::FanIn, node: NodeId::NONE, start, end });
+    }
+}

@@ -1,0 +1,78 @@
+//! Collecting from many threads at once: nothing is lost, nothing is counted twice, and shards
+//! are handed on from thread to thread.
+
+use aerospike_stages::collector::{record, record_deferred, set_enabled, totals, Totals};
+use aerospike_stages::{Event, Lane, Operation, Outcome, Recorder, Stage, Summary};
+
+fn summary(operation: Operation, outcome: Outcome, wait: u64) -> Summary {
+    let mut recorder = Recorder::start(operation, Lane::Sync, 0);
+    recorder.on(Event::FirstPoll, 100);
+    recorder.on(Event::Probe, 200);
+    recorder.on(Event::WriteBegin, 300);
+    recorder.on(Event::WriteEnd { bytes: 1, complete: true }, 400);
+    recorder.on(Event::ReadBegin, 400 + wait);
+    recorder.finish(outcome, 500 + wait)
+}
+
+fn totals_of(operation: Operation) -> Option<Totals> {
+    totals().into_iter().find(|totals| totals.operation == operation && totals.lane == Lane::Sync)
+}
+
+#[test]
+fn every_operation_of_every_thread_is_counted_once() {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 5_000;
+    for _round in 0..2 {
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..EACH).for_each(|i| record(&summary(Operation::Get, Outcome::Ok, 1_000 + i))));
+            }
+        });
+    }
+    let totals = totals_of(Operation::Get).unwrap();
+    let all = 2 * THREADS * EACH;
+    assert_eq!(totals.wall.count(), all);
+    assert_eq!(totals.outcomes[Outcome::Ok as usize], all);
+    let exact = 2 * THREADS * (0..EACH).map(|i| 1_000 + i).sum::<u64>();
+    assert_eq!(totals.stages[Stage::NetworkWait.index()].sum, exact);
+    assert_eq!(totals.wall.sum, totals.stages.iter().map(|stage| stage.sum).sum::<u64>());
+}
+
+#[test]
+fn failures_keep_their_outcome_and_stage() {
+    record(&summary(Operation::Put, Outcome::Timeout, 50));
+    record(&summary(Operation::Put, Outcome::NotFound, 50));
+    let totals = totals_of(Operation::Put).unwrap();
+    assert_eq!(totals.outcomes[Outcome::Timeout as usize], 1);
+    assert_eq!(totals.outcomes[Outcome::NotFound as usize], 1);
+    assert_eq!(totals.failed_in[Stage::NetworkRead.index()], 2);
+}
+
+#[test]
+fn since_reports_only_what_came_later() {
+    record(&summary(Operation::Touch, Outcome::Ok, 10_000));
+    let before = totals_of(Operation::Touch).unwrap();
+    record(&summary(Operation::Touch, Outcome::Ok, 77));
+    let since = totals_of(Operation::Touch).unwrap().since(&before);
+    assert_eq!(since.wall.count(), 1);
+    assert_eq!(since.stages[Stage::NetworkWait.index()].sum, 77);
+}
+
+#[test]
+fn deferred_conversions_stand_beside_the_wall_time() {
+    let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
+    let origin = recorder.origin();
+    record(&recorder.finish(Outcome::Ok, 1_000));
+    record_deferred(origin, 333);
+    let totals = totals_of(Operation::BatchRead).unwrap();
+    assert_eq!((totals.deferred.count(), totals.deferred.sum), (1, 333));
+    assert_eq!(totals.wall.sum, 1_000);
+}
+
+#[test]
+fn the_switch_is_what_it_was_set_to() {
+    set_enabled(true);
+    assert!(aerospike_stages::is_enabled());
+    set_enabled(false);
+    assert!(!aerospike_stages::is_enabled());
+}
