@@ -44,16 +44,7 @@ demo: build ## Run the feature-fetch workload on three embedded nodes and show w
 test: test-rust test-python test-free-threaded ## Run all tests: Rust, Python with the GIL, Python without it
 
 .PHONY: lint
-lint: build ## Check format, lints, types, stubs, layers, the patched runtime and texts
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
-	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m mypy $(TYPED)
-	$(VENV_PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml aerospike_py._aerospike
-	$(VENV_PYTHON) scripts/check_layers.py
-	$(VENV_PYTHON) scripts/check_patch.py
-	$(VENV_PYTHON) scripts/check_text.py
+lint: lint-rust lint-python lint-project ## Check formats, lints, types, stubs, layers, the patched runtime and texts
 
 .PHONY: fmt
 fmt: $(VENV)/.ready ## Format Rust and Python
@@ -73,7 +64,25 @@ clean: ## Remove everything that was built or installed, but no measurements
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/aerospike_py/*.so
 
-##@ Tests, one at a time
+##@ Checks and tests, one at a time
+
+.PHONY: lint-rust
+lint-rust: $(VENV)/.ready ## Check the format and the lints of Rust
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+
+.PHONY: lint-python
+lint-python: build ## Check the format, the lints and the types of Python, and the extension's stub
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m mypy $(TYPED)
+	$(VENV_PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml aerospike_py._aerospike
+
+.PHONY: lint-project
+lint-project: $(VENV)/.ready ## Check layers, the patched runtime and texts
+	$(VENV_PYTHON) scripts/check_layers.py
+	$(VENV_PYTHON) scripts/check_patch.py
+	$(VENV_PYTHON) scripts/check_text.py
 
 .PHONY: test-rust
 test-rust: $(VENV)/.ready ## Run the Rust tests

@@ -1,1 +1,37 @@
-//! ext
+//! The extension module `_aerospike`: an Aerospike client that accounts for every microsecond.
+//!
+//! A value flows one way: `convert` (Python in), `ops` (one async function per operation),
+//! `lanes` (who polls it), `convert` (Python out). `aerospike_stages` records beside it and
+//! `export` reads what was recorded.
+
+mod client;
+mod constants;
+mod convert;
+mod embedded;
+mod error;
+mod exceptions;
+mod export;
+mod lanes;
+mod ops;
+mod self_check;
+mod stage_api;
+
+use pyo3::prelude::*;
+
+/// Replies of hundreds of kilobytes come and go with every call; the system's allocator gives
+/// their pages back each time and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[pymodule(gil_used = false)]
+fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    lanes::fork::watch();
+    exceptions::register(module)?;
+    constants::register(module)?;
+    client::register(module)?;
+    convert::register(module)?;
+    embedded::register(module)?;
+    stage_api::register(module)?;
+    self_check::register(module)
+}

@@ -1379,11 +1379,13 @@ _StageRow: TypeAlias = tuple[
     str,
     str,
     list[tuple[str, int]],
+    list[tuple[str, int]],
     _StageFigures,
     list[tuple[str, _StageFigures]],
+    _StageFigures,
     list[tuple[str, str, int]],
 ]
-"""Operation, lane, outcomes with counts, wall time, stages, and totals by stage and node."""
+"""Operation, lane, outcomes, stages of failures, wall time, stages, deferred conversions, totals by stage and node."""
 
 def _stage_snapshot(reset: bool) -> list[_StageRow]: ...
 def _stage_dropped() -> int: ...

@@ -27,9 +27,6 @@ __all__ = [
 UNATTRIBUTED = "unattributed"
 """The stage of the time that no event explains."""
 
-DEFERRED = "deferred"
-"""The extension's name for conversions of a lazy batch that happened after its operation had ended."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StageStatistics:
@@ -61,6 +58,8 @@ class OperationBreakdown:
     """Operations recorded, with any outcome."""
     errors: Mapping[str, int]
     """Operations by outcome, for the outcomes other than ``ok``."""
+    failed_in: Mapping[str, int]
+    """Operations that failed, by the stage they were in."""
     wall: StageStatistics
     """From the entry of the method until the caller has its result."""
     stages: Mapping[str, StageStatistics]
@@ -129,6 +128,7 @@ class StageSnapshot:
                     "lane": entry.lane,
                     "count": entry.count,
                     "errors": dict(entry.errors),
+                    "failed_in": dict(entry.failed_in),
                     "wall": dataclasses.asdict(entry.wall),
                     "stages": {name: dataclasses.asdict(stage) for name, stage in entry.stages.items()},
                     "unattributed_share": entry.unattributed_share,
@@ -208,24 +208,24 @@ def internal_stage_profiling() -> Iterator[None]:
 
 
 def _breakdown(row: _aerospike._StageRow) -> OperationBreakdown:
-    operation, lane, outcomes, wall, stages, nodes = row
+    operation, lane, outcomes, failed_in, wall, stages, deferred, nodes = row
     wall_total = wall[1]
     statistics = {name: _statistics(figures, wall_total) for name, figures in stages}
     by_node: dict[str, dict[str, int]] = {}
     for stage, node, total in nodes:
         by_node.setdefault(stage, {})[node] = total
-    deferred = statistics.pop(DEFERRED, None)
     unattributed = statistics.get(UNATTRIBUTED)
     return OperationBreakdown(
         operation=operation,
         lane=lane,
         count=sum(count for _, count in outcomes),
         errors={outcome: count for outcome, count in outcomes if outcome != "ok" and count},
+        failed_in=dict(failed_in),
         wall=_statistics(wall, wall_total),
         stages=statistics,
         unattributed_share=unattributed.share if unattributed else 0.0,
         nodes=by_node,
-        deferred=deferred,
+        deferred=_statistics(deferred, wall_total) if deferred[0] else None,
     )
 
 

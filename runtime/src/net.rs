@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use aerospike_stages::{current, Event, NodeId};
@@ -10,6 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::ToSocketAddrs;
 
 pub use tokio::net::{lookup_host, TcpListener};
+
+static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many connections have been attempted through this crate in this process.
+pub fn connection_attempts() -> u64 {
+    ATTEMPTS.load(Ordering::Relaxed)
+}
 
 /// A TCP connection to a node.
 #[derive(Debug)]
@@ -26,6 +34,7 @@ impl TcpStream {
     /// # Errors
     /// What the operating system or the resolver reports.
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
+        ATTEMPTS.fetch_add(1, Ordering::Relaxed);
         let inner = tokio::net::TcpStream::connect(address).await?;
         let node = inner.peer_addr().map_or(NodeId::NONE, |peer| NodeId::intern(&peer.to_string()));
         Ok(TcpStream { inner, node, replied: false })

@@ -49,10 +49,12 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Pin::new(&mut self.inner).poll(cx);
         if polled.is_pending() {
-            if current::with(|recorder| recorder.stage() != Stage::FanIn) != Some(false) {
+            let waiting = current::with(|recorder| {
+                recorder.still_waits_in(Stage::FanIn);
+                recorder.is_settled()
+            });
+            if waiting == Some(false) {
                 current::note(Event::JoinPending);
-            } else {
-                current::with(aerospike_stages::Recorder::explain);
             }
         } else if let Some(track) = self.slot.take().and_then(|slot| slot.take()) {
             current::with(|recorder| recorder.adopt(track));

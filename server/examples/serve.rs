@@ -1,9 +1,11 @@
 //! Starts an embedded cluster and keeps it until standard input ends or the process is interrupted.
 //!
 //! `cargo run -p aerospike-embedded --example serve -- --nodes 3 --port 3000 --fault 0:read:delay=5ms`
+//!
+//! Lines on standard input change it meanwhile: `down 1`, `up 1`, `move`, `fault all:read:delay=5ms`, `clear`, `stats`.
 
 use std::error::Error;
-use std::io::{stdin, IsTerminal, Read};
+use std::io::stdin;
 
 use aerospike_embedded::{Cluster, CommandKind, Fault, NamespaceOptions, Options};
 
@@ -46,10 +48,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, address) in cluster.node_names().iter().zip(cluster.addresses()) {
         println!("{name} {address}");
     }
-    if stdin().is_terminal() {
-        println!("press Ctrl-D to stop");
+    for line in stdin().lines() {
+        if let Err(error) = obey(&cluster, &line?) {
+            eprintln!("{error}");
+        }
     }
-    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn obey(cluster: &Cluster, line: &str) -> Result<(), Box<dyn Error>> {
+    match line.trim().split_once(' ').unwrap_or((line.trim(), "")) {
+        ("down", node) => cluster.node_down(node.parse()?)?,
+        ("up", node) => cluster.node_up(node.parse()?)?,
+        ("move", "") => cluster.move_partitions(),
+        ("fault", spec) => {
+            let (node, kind, fault) = parse_fault(spec)?;
+            cluster.set_fault(node, kind, fault)?;
+        }
+        ("clear", "") => cluster.clear_faults(),
+        ("stats", "") => (0..cluster.addresses().len())
+            .for_each(|node| println!("{node}: {:?}", cluster.stats(node))),
+        ("", "") => {}
+        _ => return Err("unknown line: use down N, up N, move, fault SPEC, clear or stats".into()),
+    }
     Ok(())
 }
 

@@ -81,6 +81,9 @@ impl<'a> Request<'a> {
     /// Parses the body of a frame that is not compressed.
     pub(crate) fn parse(kind: FrameType, body: &'a [u8]) -> Result<Self, WireError> {
         match kind {
+            FrameType::Info if info::asks_too_much(body) => {
+                Err(WireError::Invalid("number of info requests"))
+            }
             FrameType::Info => Ok(Request::Info(body)),
             FrameType::Admin => Ok(Request::Admin(body)),
             FrameType::Message => {

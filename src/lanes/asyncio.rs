@@ -14,12 +14,13 @@ use crate::lanes::event_loop::LoopBridge;
 use crate::ops::request::Reply;
 
 /// Starts an operation and returns the awaitable for its result. The operation runs whether or
-/// not it is awaited.
+/// not it is awaited. `yields` is what success gives instead of the reply.
 pub fn start<F>(
     py: Python<'_>,
     runtime: &Handle,
     operation: F,
     mut call: Call,
+    yields: Option<Py<PyAny>>,
 ) -> PyResult<Py<Operation>>
 where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
@@ -27,7 +28,7 @@ where
     let bridge = LoopBridge::of_running_loop(py)?;
     call.enter(Stage::Dispatch);
     let recorder = call.recorder.take();
-    let shared = Shared::new(bridge, call);
+    let shared = Shared::new(bridge, call, yields);
     let theirs = shared.clone();
     let task = runtime.spawn(async move {
         let observation = Observed::new(operation, recorder).await;

@@ -46,6 +46,8 @@ struct State {
     /// The awaitable itself, for as long as callbacks want it as their argument.
     this: Option<Py<Operation>>,
     abort: Option<AbortHandle>,
+    /// What success gives instead of the reply.
+    yields: Option<Py<PyAny>>,
     /// A coroutine has been suspended on the awaitable and will be resumed by it.
     suspended: bool,
     /// asyncio's handshake flag.
@@ -59,7 +61,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(bridge: Arc<LoopBridge>, call: Call) -> Arc<Self> {
+    pub(super) fn new(bridge: Arc<LoopBridge>, call: Call, yields: Option<Py<PyAny>>) -> Arc<Self> {
         let state = State {
             phase: Phase::Running,
             outcome: Outcome::Ok,
@@ -67,6 +69,7 @@ impl Shared {
             callbacks: Vec::new(),
             this: None,
             abort: None,
+            yields,
             suspended: false,
             blocking: false,
         };
@@ -155,6 +158,10 @@ impl Shared {
         };
         let converted = convert(py, raw, call.as_mut());
         let mut state = self.lock();
+        let converted = match state.yields.take() {
+            Some(value) => converted.map(|_| value),
+            None => converted,
+        };
         state.phase = Phase::Converted(match &converted {
             Ok(value) => Ok(value.clone_ref(py)),
             Err(error) => Err(error.clone_ref(py)),
@@ -404,6 +411,9 @@ impl Operation {
         }
         if let Some(this) = &state.this {
             visit.call(this)?;
+        }
+        if let Some(value) = &state.yields {
+            visit.call(value)?;
         }
         match &state.phase {
             Phase::Converted(Ok(value)) => visit.call(value),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{clock, collector, Lane, Operation, Outcome, Recorder, Stage};
+use pyo3::prelude::*;
 
 static METRICS: AtomicBool = AtomicBool::new(true);
 
@@ -39,12 +40,24 @@ impl Call {
         Call { operation, lane, started, recorder }
     }
 
+    /// A call whose duration counts but which has no stages: it is not about the data path.
+    pub fn begin_unstaged(operation: Operation, lane: Lane) -> Self {
+        let started = is_metrics_enabled().then(clock::now_ns);
+        Call { operation, lane, started, recorder: None }
+    }
+
     /// A stage starts that the bridge knows by itself.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
             recorder.enter(stage, clock::now_ns());
         }
+    }
+
+    /// The call ends before anything has been sent.
+    pub fn refuse<T>(self, error: PyErr) -> PyResult<T> {
+        self.finish(Outcome::ClientError);
+        Err(error)
     }
 
     /// The call is over.

@@ -175,8 +175,8 @@ class EmbeddedServer:
         Args:
             fault: What happens, optionally followed by ``@probability`` and ``xtimes``:
 
-                - ``delay=5ms``, ``delay=1ms..10ms`` (uniform), ``delay=heavy:1ms,50ms`` (log-normal with this median and
-                  99th percentile): reply late;
+                - ``delay=5ms``, ``delay=1ms..10ms`` (uniform), ``delay=heavy:1ms,50ms`` (log-normal with this median
+                  and 99th percentile): reply late;
                 - ``dribble=16,1ms``: send the reply 16 bytes at a time, with a pause after each;
                 - ``stall``: do not reply until the fault ends;
                 - ``reset``, ``reset-mid-reply``: reset the connection instead of replying, or half-way through;

@@ -15,6 +15,9 @@ use crate::wire::message::{Asks, Fields, Message, Ops};
 use crate::wire::reply::{put_header, put_op, put_result, ReplyHeader};
 use crate::wire::{code, flags, particle, Digest};
 
+/// Largest reply in bytes: a command that reads a large bin over and over is refused.
+const MAX_REPLY_SIZE: usize = crate::wire::frame::MAX_FRAME_SIZE / 2;
+
 /// A command on one record, wherever it came from.
 pub(crate) struct Command<'a> {
     pub(crate) info1: u8,

@@ -1,6 +1,6 @@
 //! Reads of one record: all bins, some bins, or only its metadata.
 
-use super::{check_key, live, Command};
+use super::{check_key, live, Command, MAX_REPLY_SIZE};
 use crate::store::bins::Bins;
 use crate::store::{clock, Namespace, Record};
 use crate::wire::reply::{put_header, put_op, ReplyHeader};
@@ -42,6 +42,9 @@ pub(super) fn run(
                 return Err(code::UNSUPPORTED_FEATURE);
             }
             answered += put_bin(out, &record.bins, wanted.name, command.responds_all_ops());
+            if out.len() > MAX_REPLY_SIZE {
+                return Err(code::RECORD_TOO_BIG);
+            }
         }
         answered
     };

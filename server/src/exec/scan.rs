@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::{namespace_of, refuse_unsupported};
+use super::read::{put_bin, set_op_count};
+use super::{namespace_of, refuse_unsupported, MAX_REPLY_SIZE};
 use crate::store::{clock, Namespace, Record};
 use crate::wire::message::{Message, Ops};
-use crate::wire::reply::{
-    put_field, put_header, put_last, put_op, put_partition_done, ReplyHeader,
-};
+use crate::wire::reply::{put_field, put_header, put_last, put_partition_done, ReplyHeader};
 use crate::wire::{code, field, flags, op, partition_of, Digest, DIGEST_SIZE, PARTITIONS};
 
 /// A scan limited in records per second pauses this many times a second.
@@ -102,12 +101,17 @@ impl<'a> ScanRun<'a> {
                 return ScanProgress::Ended;
             };
             match self.digests.pop() {
-                Some(digest) => {
-                    if self.put_record(namespace, &digest, out) {
+                Some(digest) => match self.put_record(namespace, &digest, out) {
+                    Ok(true) => {
                         sent += 1;
                         self.records_left -= 1;
                     }
-                }
+                    Ok(false) => {}
+                    Err(result) => {
+                        put_last(out, result, 0);
+                        return ScanProgress::Ended;
+                    }
+                },
                 None => {
                     self.current = None;
                     if self.report_partitions {
@@ -143,50 +147,42 @@ impl<'a> ScanRun<'a> {
         true
     }
 
-    fn put_record(&self, namespace: &Namespace, digest: &Digest, out: &mut Vec<u8>) -> bool {
+    /// Appends a record's message, if the record is there and wanted.
+    fn put_record(
+        &self,
+        namespace: &Namespace,
+        digest: &Digest,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, u8> {
         let partition = namespace.partition(digest).lock();
         let Some(record) = partition.get(digest) else {
-            return false;
+            return Ok(false);
         };
         let wanted = self.set.is_none_or(|set| record.is_in_set(set));
         if !wanted || record.is_expired(clock::now_seconds()) {
-            return false;
+            return Ok(false);
         }
-        put_record_header(namespace, digest, record, self.bins_of(record), out);
+        let header = out.len();
+        put_record_header(namespace, digest, record, out);
+        let mut ops = 0;
         if !self.no_bin_data && self.bins.is_empty() {
             out.extend_from_slice(record.bins.wire());
+            ops = record.bins.count();
         } else if !self.no_bin_data {
-            for bin in self
-                .bins
-                .iter()
-                .filter_map(|wanted| record.bins.get(wanted.name))
-            {
-                put_op(out, bin.name, bin.kind, bin.value);
+            for wanted in self.bins.iter() {
+                ops += put_bin(out, &record.bins, wanted.name, false);
+                if out.len() > MAX_REPLY_SIZE {
+                    out.truncate(header);
+                    return Err(code::RECORD_TOO_BIG);
+                }
             }
         }
-        true
-    }
-
-    fn bins_of(&self, record: &Record) -> u16 {
-        if self.no_bin_data {
-            0
-        } else if self.bins.is_empty() {
-            record.bins.count()
-        } else {
-            let there =
-                |wanted: &crate::wire::message::Op<'_>| record.bins.get(wanted.name).is_some();
-            self.bins.iter().filter(there).count() as u16
-        }
+        set_op_count(out, header, ops);
+        Ok(true)
     }
 }
 
-fn put_record_header(
-    namespace: &Namespace,
-    digest: &Digest,
-    record: &Record,
-    ops: u16,
-    out: &mut Vec<u8>,
-) {
+fn put_record_header(namespace: &Namespace, digest: &Digest, record: &Record, out: &mut Vec<u8>) {
     let fields = 2 + u16::from(record.set.is_some()) + u16::from(record.key.is_some());
     put_header(
         out,
@@ -194,7 +190,6 @@ fn put_record_header(
             generation: u32::from(record.generation),
             void_time: record.void_time,
             fields,
-            ops,
             ..ReplyHeader::default()
         },
     );

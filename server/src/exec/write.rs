@@ -1,9 +1,7 @@
 //! Writes of one record: policies, operations in order, the record's new metadata.
 
-use std::sync::Arc;
-
 use super::read::{clear_metadata, put_bin, set_op_count};
-use super::{check_generation, check_key, live, modify, Command};
+use super::{check_generation, check_key, live, modify, Command, MAX_REPLY_SIZE};
 use crate::store::bins::Bins;
 use crate::store::{clock, Namespace, Record};
 use crate::wire::reply::{put_header, put_op, ReplyHeader};
@@ -21,6 +19,9 @@ const MAX_SET_SIZE: usize = 63;
 
 /// What the real server stores beside bins, key and set name; part of the size a record is limited to.
 const RECORD_OVERHEAD: usize = 36;
+
+/// Most operations in one command.
+const MAX_OPS: usize = 32 * 1024;
 
 /// How a write treats the record that is there, or is not.
 struct Policy {
@@ -76,7 +77,7 @@ pub(super) fn run(
             ..ReplyHeader::default()
         },
     );
-    let answered = apply_ops(command, &mut bins, out)?;
+    let answered = apply_ops(namespace, command, &mut bins, out)?;
     set_op_count(out, header, answered);
 
     if bins.is_empty() {
@@ -103,7 +104,10 @@ pub(super) fn run(
         }
         return Ok(());
     }
-    let set: Option<Arc<[u8]>> = command.fields.set.map(|set| namespace.intern_set(set));
+    let set = match command.fields.set {
+        Some(set) => Some(namespace.intern_set(set).ok_or(code::PARAMETER)?),
+        None => None,
+    };
     partition.insert(
         *command.digest,
         Record {
@@ -120,7 +124,7 @@ pub(super) fn run(
 
 /// Checks what can be known before the record is looked at.
 fn check_policy(command: &Command<'_>) -> Result<Policy, u8> {
-    if command.ops.is_empty() {
+    if command.ops.is_empty() || command.ops.len() > MAX_OPS {
         return Err(code::PARAMETER);
     }
     let mut policy = Policy {
@@ -163,7 +167,12 @@ fn check_policy(command: &Command<'_>) -> Result<Policy, u8> {
 }
 
 /// Applies the operations in order and appends what they return; the count of answers is the result.
-fn apply_ops(command: &Command<'_>, bins: &mut Bins, out: &mut Vec<u8>) -> Result<u16, u8> {
+fn apply_ops(
+    namespace: &Namespace,
+    command: &Command<'_>,
+    bins: &mut Bins,
+    out: &mut Vec<u8>,
+) -> Result<u16, u8> {
     let always = command.responds_all_ops();
     let get_all = command.info1 & flags::INFO1_GET_ALL != 0;
     let mut answered: u16 = 0;
@@ -188,6 +197,10 @@ fn apply_ops(command: &Command<'_>, bins: &mut Bins, out: &mut Vec<u8>) -> Resul
             }
         };
         answered = answered.checked_add(answers).ok_or(code::PARAMETER)?;
+        // What grows without bound would be refused at the end anyway; a later operation may still shrink the rest.
+        if bins.wire().len() / 2 > namespace.options.max_record_size || out.len() > MAX_REPLY_SIZE {
+            return Err(code::RECORD_TOO_BIG);
+        }
     }
     Ok(answered)
 }

@@ -9,7 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// By how much the system's sleeps usually last too long: the thread sleeps that much less and waits out the rest.
+const SLEEP_SLACK: Duration = Duration::from_micros(50);
 
 /// The thread that wakes sleepers; it ends when the timer is stopped or dropped.
 pub(crate) struct Timer {
@@ -147,9 +150,13 @@ impl Shared {
                 self.changed.wait(&mut queue);
                 continue;
             };
-            let deadline = next.deadline;
-            if deadline > Instant::now() {
-                self.changed.wait_until(&mut queue, deadline);
+            let left = next.deadline.saturating_duration_since(Instant::now());
+            if left > SLEEP_SLACK {
+                self.changed.wait_for(&mut queue, left - SLEEP_SLACK);
+                continue;
+            }
+            if !left.is_zero() {
+                MutexGuard::unlocked(&mut queue, std::thread::yield_now);
                 continue;
             }
             let Some(Reverse(due)) = queue.sleepers.pop() else {

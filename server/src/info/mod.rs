@@ -13,6 +13,15 @@ const BUILD: &str = "8.1.0.0";
 const FEATURES: &str = "batch-any;batch-index;blob-bits;cluster-stable;float;peers;pipelining;pquery;pscans;\
                         query-show;relaxed-sc;replicas;replicas-all;replicas-master;replicas-max;truncate-namespace";
 
+/// Most requests in one frame.
+const MAX_REQUESTS: usize = 1000;
+
+/// Whether a frame holds more requests than any client has use for: short requests may have long answers.
+pub(crate) fn asks_too_much(body: &[u8]) -> bool {
+    let lines = body.split(|&byte| byte == b'\n');
+    lines.filter(|line| !line.is_empty()).count() > MAX_REQUESTS
+}
+
 /// Appends the answers to every request in `body`; an empty body asks for nothing and gets nothing.
 pub(crate) fn respond(server: &Server, node: usize, body: &[u8], out: &mut Vec<u8>) {
     for_each_request(body, |request| {

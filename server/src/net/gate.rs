@@ -20,7 +20,8 @@ pub(crate) struct Gate {
 struct State {
     open: bool,
     next: u64,
-    tasks: HashMap<u64, AbortHandle>,
+    /// A task is listed before it runs; its handle follows once there is one.
+    tasks: HashMap<u64, Option<AbortHandle>>,
 }
 
 /// Strikes a task off the gate's list when it ends.
@@ -53,25 +54,36 @@ impl Gate {
         handle: &Handle,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
-        let mut state = self.state.lock();
-        if !state.open {
-            drop(state);
-            drop(task);
+        let Some(listed) = self.list() else {
             return;
-        }
-        let number = state.next;
-        state.next += 1;
-        let listed = Listed {
-            gate: Arc::clone(self),
-            number,
         };
-        // The lock is held until the task is listed, so that its end cannot come first.
+        let number = listed.number;
+        // No lock is held here: a worker that has stopped drops the task, and with it its place on the list, at once.
         let running = handle.spawn(async move {
             let listed = listed;
             task.await;
             drop(listed);
         });
-        state.tasks.insert(number, running.abort_handle());
+        let mut state = self.state.lock();
+        if !state.open {
+            running.abort();
+        } else if let Some(place) = state.tasks.get_mut(&number) {
+            *place = Some(running.abort_handle());
+        }
+    }
+
+    fn list(self: &Arc<Self>) -> Option<Listed> {
+        let mut state = self.state.lock();
+        if !state.open {
+            return None;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.tasks.insert(number, None);
+        Some(Listed {
+            gate: Arc::clone(self),
+            number,
+        })
     }
 
     /// Ends all tasks and waits until their sockets are closed; tells whether that came true in time.
@@ -79,7 +91,7 @@ impl Gate {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
         state.open = false;
-        state.tasks.values().for_each(AbortHandle::abort);
+        state.tasks.values().flatten().for_each(AbortHandle::abort);
         while !state.tasks.is_empty() {
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return state.tasks.is_empty();

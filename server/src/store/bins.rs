@@ -75,14 +75,21 @@ impl Bins {
             return;
         };
         let value_start = start + BIN_HEADER_SIZE + name.len();
-        if end - value_start == value.len() {
-            self.wire[start + 5] = kind;
-            self.wire[value_start..end].copy_from_slice(value);
-            return;
+        self.resize_range(end, value_start + value.len());
+        let size = (4 + name.len() + value.len()) as u32;
+        self.wire[start..start + 4].copy_from_slice(&size.to_be_bytes());
+        self.wire[start + 5] = kind;
+        self.wire[value_start..value_start + value.len()].copy_from_slice(value);
+    }
+
+    /// Moves what lies behind `end` to `new_end`.
+    fn resize_range(&mut self, end: usize, new_end: usize) {
+        let total = self.wire.len();
+        if new_end > end {
+            self.wire.resize(total + new_end - end, 0);
         }
-        let mut fresh = Vec::with_capacity(BIN_HEADER_SIZE + name.len() + value.len());
-        put_op(&mut fresh, name, kind, value);
-        self.wire.splice(start..end, fresh);
+        self.wire.copy_within(end..total, new_end);
+        self.wire.truncate(total + new_end - end);
     }
 
     pub(crate) fn remove(&mut self, name: &[u8]) {

@@ -13,6 +13,9 @@ use crate::options::NamespaceOptions;
 use crate::wire::{partition_of, Digest, PARTITIONS};
 use bins::Bins;
 
+/// Most sets in one namespace.
+const MAX_SETS: usize = 4095;
+
 /// One record.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -91,19 +94,22 @@ impl Namespace {
         self.partitions.get(usize::from(id))
     }
 
-    /// The stored form of a set's name, known from its first use on.
-    pub(crate) fn intern_set(&self, name: &[u8]) -> Arc<[u8]> {
+    /// The stored form of a set's name, known from its first use on; none if there are too many sets already.
+    pub(crate) fn intern_set(&self, name: &[u8]) -> Option<Arc<[u8]>> {
         let known = |sets: &[Arc<[u8]>]| sets.iter().find(|set| set.as_ref() == name).cloned();
         if let Some(set) = known(&self.sets.read()) {
-            return set;
+            return Some(set);
         }
         let mut sets = self.sets.write();
         if let Some(set) = known(&sets) {
-            return set;
+            return Some(set);
+        }
+        if sets.len() == MAX_SETS {
+            return None;
         }
         let set: Arc<[u8]> = name.into();
         sets.push(Arc::clone(&set));
-        set
+        Some(set)
     }
 
     /// Names of the sets ever written to.

@@ -128,3 +128,84 @@ impl<'a> Rows<'a> {
         Ok((index, digest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::reply::put_op;
+    use proptest::prelude::*;
+
+    /// A batch of rows that read, repeat or write, in today's form or the older one.
+    fn encode(rows: &[u8]) -> Vec<u8> {
+        let mut value = (rows.len() as u32).to_be_bytes().to_vec();
+        value.push(FLAG_RESPOND_ALL_KEYS);
+        for (index, row) in rows.iter().enumerate() {
+            value.extend_from_slice(&(index as u32).to_be_bytes());
+            value.extend_from_slice(&[*row; 20]);
+            match row % 4 {
+                0 if index > 0 => value.push(ROW_REPEAT),
+                0 | 1 => value.extend_from_slice(&[0, flags::INFO1_READ, 0, 0, 0, 0]),
+                2 => {
+                    value.extend_from_slice(&[ROW_INFO | ROW_TTL, flags::INFO1_READ, 0, 0]);
+                    value.extend_from_slice(&[0, 0, 0, 60, 0, 0, 0, 0]);
+                }
+                _ => {
+                    value.extend_from_slice(&[
+                        ROW_INFO | ROW_INFO4 | ROW_GENERATION,
+                        0,
+                        flags::INFO2_WRITE,
+                        0,
+                        0,
+                    ]);
+                    value.extend_from_slice(&[0, 7, 0, 0, 0, 1]);
+                    put_op(&mut value, b"bin", 3, b"value");
+                }
+            }
+        }
+        value
+    }
+
+    #[test]
+    fn rows_carry_their_attributes_and_pass_them_on() {
+        let value = encode(&[3, 4, 2]);
+        let batch = parse(&value).unwrap();
+        assert!(batch.writes && batch.respond_all_keys());
+        let mut rows = batch.rows();
+        for (index, generation, ttl, ops) in [(0, 7, 0, 1), (1, 7, 0, 1), (2, 0, 60, 0)] {
+            let (seen, digest, row) = rows.next().unwrap();
+            assert_eq!((seen, digest[0]), (index, [3, 4, 2][index as usize]));
+            assert_eq!(
+                (row.generation, row.record_ttl, row.ops.len()),
+                (generation, ttl, ops)
+            );
+        }
+        assert!(rows.next().is_none());
+    }
+
+    #[test]
+    fn the_first_row_has_nothing_to_repeat() {
+        let mut value = encode(&[1]);
+        value[29] = ROW_REPEAT;
+        assert_eq!(
+            parse(&value).err(),
+            Some(WireError::Invalid("repeat flag of the first batch row"))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_parse_or_fail_but_never_panic(value in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&value);
+        }
+
+        #[test]
+        fn every_cut_is_noticed(rows in prop::collection::vec(any::<u8>(), 1..12), cut in any::<prop::sample::Index>()) {
+            let value = encode(&rows);
+            let mut walk = parse(&value).unwrap().rows();
+            let seen = std::iter::from_fn(|| walk.next().map(|(_, digest, _)| digest[0])).collect::<Vec<_>>();
+            prop_assert_eq!(seen, rows);
+            prop_assert!(parse(&value[..cut.index(value.len())]).is_err());
+        }
+    }
+}

@@ -178,6 +178,10 @@ fn next_op<'a>(reader: &mut Reader<'a>) -> Result<Op<'a>, WireError> {
 }
 
 impl<'a> Ops<'a> {
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -185,5 +189,90 @@ impl<'a> Ops<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Op<'a>> {
         let mut reader = Reader::new(self.bytes);
         std::iter::from_fn(move || next_op(&mut reader).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::reply::{put_field, put_op};
+    use proptest::prelude::*;
+
+    fn header(fields: u16, ops: u16) -> Vec<u8> {
+        let mut body = vec![22, 3, 129, 16, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 0];
+        body.extend_from_slice(&fields.to_be_bytes());
+        body.extend_from_slice(&ops.to_be_bytes());
+        body
+    }
+
+    #[test]
+    fn header_fields_and_operations_are_found() {
+        let mut body = header(4, 1);
+        put_field(&mut body, field::NAMESPACE, b"test");
+        put_field(&mut body, field::SET, b"");
+        put_field(&mut body, field::DIGEST, &[5; 20]);
+        put_field(&mut body, 77, b"unknown fields are skipped");
+        put_op(&mut body, b"bin", 3, b"value");
+        let message = parse(&body).unwrap();
+        assert_eq!((message.info1, message.info2, message.info3), (3, 129, 16));
+        assert_eq!((message.generation, message.record_ttl), (7, 9));
+        assert_eq!(message.fields.namespace, Some(&b"test"[..]));
+        assert_eq!(
+            (message.fields.set, message.fields.digest),
+            (None, Some(&[5; 20]))
+        );
+        let op = message.ops.iter().next().unwrap();
+        assert_eq!(
+            (op.op, op.kind, op.name, op.value),
+            (1, 3, &b"bin"[..], &b"value"[..])
+        );
+    }
+
+    #[test]
+    fn fields_of_the_wrong_size_are_refused() {
+        for (kind, value) in [
+            (field::DIGEST, &[0; 19][..]),
+            (field::PARTITIONS, &[0; 3]),
+            (field::DIGESTS, &[0; 21]),
+            (field::MAX_RECORDS, &[0; 4]),
+            (field::RECORDS_PER_SECOND, &[0; 8]),
+            (field::SOCKET_TIMEOUT, &[0; 8]),
+        ] {
+            let mut body = header(1, 0);
+            put_field(&mut body, kind, value);
+            assert!(
+                matches!(parse(&body), Err(WireError::Invalid(_))),
+                "field {kind}"
+            );
+        }
+        let mut empty = header(1, 0);
+        empty.extend_from_slice(&[0; 4]);
+        assert!(parse(&empty).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_parse_or_fail_but_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&body);
+        }
+
+        #[test]
+        fn operations_come_back_as_written_and_every_cut_is_noticed(
+            ops in prop::collection::vec(
+                (any::<u8>(), prop::collection::vec(any::<u8>(), 0..16), prop::collection::vec(any::<u8>(), 0..40)),
+                1..6,
+            ),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut body = header(0, ops.len() as u16);
+            for (kind, name, value) in &ops {
+                put_op(&mut body, name, *kind, value);
+            }
+            let message = parse(&body).unwrap();
+            let seen: Vec<_> = message.ops.iter().map(|op| (op.kind, op.name.to_vec(), op.value.to_vec())).collect();
+            prop_assert_eq!(seen, ops);
+            prop_assert!(parse(&body[..cut.index(body.len())]).is_err());
+        }
     }
 }

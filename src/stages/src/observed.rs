@@ -61,9 +61,9 @@ impl Poller {
         let installed = current::install(recorder);
         let outcome = poll(&mut Context::from_waker(&waker));
         self.recorder = installed.take();
-        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| outcome.is_pending() && !recorder.is_explained())
-        {
-            recorder.suspend_unexplained(now_ns());
+        match &mut self.recorder {
+            Some(recorder) if outcome.is_pending() && !recorder.is_settled() => recorder.settle(now_ns()),
+            _ => {}
         }
         outcome
     }

@@ -39,8 +39,8 @@ pub struct Recorder {
     lane: Lane,
     timeline: Timeline,
     node: NodeId,
-    /// Whether a leaf explained why the current poll is going to be pending.
-    explained: bool,
+    /// The stage that explains why the current poll is going to end pending.
+    waits_in: Option<Stage>,
     /// The stage to go back to when a timer call returns or the task is polled again.
     resume_to: Stage,
     /// The stage in which the attempt failed, until another attempt gets a connection.
@@ -72,7 +72,7 @@ impl Recorder {
             lane,
             timeline,
             node: NodeId::NONE,
-            explained: false,
+            waits_in: None,
             resume_to: Stage::PoolAcquire,
             failed_in: None,
             attempts: 0,
@@ -149,10 +149,9 @@ impl Recorder {
                     self.enter(Stage::NetworkWait, at);
                 }
             }
-            Event::WritePending => self.explained = true,
+            Event::WritePending => self.waits_in = Some(Stage::NetworkWrite),
             Event::ReadPending { replied } => {
-                self.explained = true;
-                self.enter(if replied { Stage::NetworkRead } else { Stage::NetworkWait }, at);
+                self.wait_in(if replied { Stage::NetworkRead } else { Stage::NetworkWait }, at);
             }
             Event::ReadBegin => self.enter(Stage::NetworkRead, at),
             Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
@@ -161,14 +160,8 @@ impl Recorder {
                 self.failed_in.get_or_insert(self.timeline.stage());
                 self.enter(Stage::PoolAcquire, at);
             }
-            Event::PacingPending => {
-                self.explained = true;
-                self.enter(Stage::Backoff, at);
-            }
-            Event::JoinPending => {
-                self.explained = true;
-                self.enter(Stage::FanIn, at);
-            }
+            Event::PacingPending => self.wait_in(Stage::Backoff, at),
+            Event::JoinPending => self.wait_in(Stage::FanIn, at),
             Event::JoinReady => self.enter(Stage::Decode, at),
         }
     }
@@ -182,26 +175,34 @@ impl Recorder {
         };
         self.enter(Stage::WakeDelay, woken);
         self.enter(stage, at);
-        self.explained = false;
+        self.waits_in = None;
     }
 
-    /// Whether somebody has explained the poll that is about to end pending.
+    /// From `at` on the operation waits, and `stage` says for what.
+    #[inline]
+    pub fn wait_in(&mut self, stage: Stage, at: u64) {
+        self.waits_in = Some(stage);
+        self.enter(stage, at);
+    }
+
+    /// Another wait for the same reason, which needs no time of its own.
+    #[inline]
+    pub fn still_waits_in(&mut self, stage: Stage) {
+        self.waits_in = Some(stage);
+    }
+
+    /// Whether the poll can end pending as it stands: the stage that runs is the one that waits.
     #[inline]
     #[must_use]
-    pub fn is_explained(&self) -> bool {
-        self.explained
+    pub fn is_settled(&self) -> bool {
+        self.waits_in == Some(self.stage())
     }
 
-    /// A leaf that is still pending explains this poll too.
-    #[inline]
-    pub fn explain(&mut self) {
-        self.explained = true;
-    }
-
-    /// The poll ended pending and nobody knows why.
-    pub fn suspend_unexplained(&mut self, at: u64) {
+    /// The poll ended pending, but the stage that runs is not the one that waits: another part
+    /// of the operation went on meanwhile, or nobody knows what is waited for.
+    pub fn settle(&mut self, at: u64) {
         self.resume_to = self.stage();
-        self.enter(Stage::Unattributed, at);
+        self.enter(self.waits_in.unwrap_or(Stage::Unattributed), at);
     }
 
     /// Takes over what a joined task recorded.

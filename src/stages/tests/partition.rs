@@ -78,12 +78,31 @@ fn waits_between_segments_of_a_reply_are_reading() {
 fn time_that_nobody_explains_is_unattributed() {
     let mut recorder = Recorder::start(Operation::Get, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 10);
-    recorder.suspend_unexplained(20);
+    recorder.settle(20);
     recorder.resume(70, 75);
     let summary = recorder.finish(Outcome::Ok, 80);
     expect(
         &summary,
         &[(Stage::KeyParse, 10), (Stage::PoolAcquire, 15), (Stage::Unattributed, 50), (Stage::WakeDelay, 5)],
+    );
+}
+
+#[test]
+fn a_poll_that_ends_pending_waits_for_what_is_still_open() {
+    let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.on(Event::JoinPending, 10);
+    recorder.resume(50, 55);
+    recorder.still_waits_in(Stage::FanIn);
+    recorder.on(Event::JoinReady, 60);
+    assert!(!recorder.is_settled());
+    recorder.settle(63);
+    recorder.resume(100, 101);
+    recorder.on(Event::JoinReady, 102);
+    let summary = recorder.finish(Outcome::Ok, 110);
+    expect(
+        &summary,
+        &[(Stage::PoolAcquire, 10), (Stage::FanIn, 83), (Stage::WakeDelay, 6), (Stage::Decode, 11)],
     );
 }
 
@@ -212,7 +231,7 @@ enum Step {
     Event(Event),
     Enter(Stage),
     Resume,
-    Unexplained,
+    Settle,
     Track(Vec<(u64, Event)>),
 }
 
@@ -243,7 +262,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => any_event().prop_map(Step::Event),
         1 => (0..Stage::COUNT).prop_map(|index| Step::Enter(Stage::ALL[index])),
         2 => Just(Step::Resume),
-        1 => Just(Step::Unexplained),
+        1 => Just(Step::Settle),
         1 => prop::collection::vec((0u64..200, any_event()), 0..12).prop_map(Step::Track),
     ]
 }
@@ -264,7 +283,7 @@ proptest! {
                 Step::Enter(stage) => recorder.enter(stage, now),
                 // A wake-up can be stamped by another processor whose clock runs a little apart.
                 Step::Resume => recorder.resume(now.saturating_sub(skew), now),
-                Step::Unexplained => recorder.suspend_unexplained(now),
+                Step::Settle => recorder.settle(now),
                 Step::Track(events) => {
                     let mut track = recorder.start_track(now.saturating_sub(skew));
                     let mut at = now;

@@ -1,0 +1,1 @@
+"""Workloads and measurements of the client; the client itself does not import anything from here."""

@@ -1,0 +1,242 @@
+"""`make bench-overhead`: what recording stages costs, per operation.
+
+Blocks with stages off and on alternate on one connected client, in random order within a round; a figure
+is the median over rounds of the paired difference (nanoseconds per operation) or ratio. An off/off
+comparison of the same kind shows what the machine's noise alone looks like. Instruction counts come from
+callgrind, as the difference between two runs that differ only in how many operations they do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+import aerospike_py
+from aerospike_py import AsyncClient, Client
+from aerospike_py.testing import EmbeddedServer
+
+KEYS = 200
+SINGLE_LIMIT_NS = 600
+BATCH_LIMIT_PERCENT = 1.0
+
+Key = tuple[str, str, int]
+Block = Callable[[int], int]
+
+
+def records() -> list[tuple[Key, dict[str, object]]]:
+    return [
+        (("test", "overhead", n), {f"bin{i}": (n + i, n * 0.5, f"value-{n}-{i}", bytes(16))[i % 4] for i in range(10)})
+        for n in range(KEYS)
+    ]
+
+
+KEY_LIST: list[Key] = [("test", "overhead", n) for n in range(KEYS)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation on one lane, and how many of them make a block."""
+
+    name: str
+    lane: str
+    operations: int
+
+
+CASES = (
+    Case("get", "sync", 1_000),
+    Case("batch_read", "sync", 50),
+    Case("get", "async", 1_000),
+    Case("batch_read", "async", 50),
+)
+
+
+def sync_block(client: Client, name: str) -> Block:
+    """A block of operations, one after the other; returns how long it took in nanoseconds."""
+
+    def get(count: int) -> int:
+        started = time.perf_counter_ns()
+        for n in range(count):
+            client.get(KEY_LIST[n % KEYS])
+        return time.perf_counter_ns() - started
+
+    def batch(count: int) -> int:
+        started = time.perf_counter_ns()
+        for _ in range(count):
+            client.batch_read(KEY_LIST).to_dict()
+        return time.perf_counter_ns() - started
+
+    return get if name == "get" else batch
+
+
+def async_block(client: AsyncClient, loop: asyncio.AbstractEventLoop, name: str) -> Block:
+    async def get(count: int) -> int:
+        started = time.perf_counter_ns()
+        for n in range(count):
+            await client.get(KEY_LIST[n % KEYS])
+        return time.perf_counter_ns() - started
+
+    async def batch(count: int) -> int:
+        started = time.perf_counter_ns()
+        for _ in range(count):
+            (await client.batch_read(KEY_LIST)).to_dict()
+        return time.perf_counter_ns() - started
+
+    coroutine: Callable[[int], Awaitable[int]] = get if name == "get" else batch
+
+    def run(count: int) -> int:
+        return loop.run_until_complete(coroutine(count))  # type: ignore[arg-type]
+
+    return run
+
+
+@dataclass
+class Cost:
+    """What stages cost in one case: medians over rounds."""
+
+    name: str
+    lane: str
+    off_ns: float
+    on_minus_off_ns: float
+    on_over_off: float
+    off_over_off: float
+
+
+def measure(case: Case, block: Block, rounds: int, rng: random.Random) -> Cost:
+    def timed(stages: bool) -> float:
+        aerospike_py.set_internal_stage_metrics_enabled(stages)
+        return block(case.operations) / case.operations
+
+    timed(False), timed(True)
+    base, differences, ratios, noise = [], [], [], []
+    for _ in range(rounds):
+        order = ["off", "on", "off again"]
+        rng.shuffle(order)
+        times = {which: timed(which == "on") for which in order}
+        off = (times["off"] + times["off again"]) / 2
+        base.append(off)
+        differences.append(times["on"] - off)
+        ratios.append(times["on"] / off)
+        noise.append(times["off"] / times["off again"])
+    aerospike_py.set_internal_stage_metrics_enabled(False)
+    return Cost(
+        case.name,
+        case.lane,
+        statistics.median(base),
+        statistics.median(differences),
+        statistics.median(ratios),
+        statistics.median(noise),
+    )
+
+
+def run_all(config: aerospike_py.ClientConfig, rounds: int, seed: int) -> list[Cost]:
+    rng = random.Random(seed)
+    costs = []
+    with aerospike_py.client(config).connect() as client:
+        client.batch_write(records())
+        for case in CASES:
+            if case.lane == "sync":
+                costs.append(measure(case, sync_block(client, case.name), rounds, rng))
+    loop = asyncio.new_event_loop()
+    try:
+        async_client = aerospike_py.async_client(config)
+        loop.run_until_complete(async_client.connect())
+        for case in CASES:
+            if case.lane == "async":
+                costs.append(measure(case, async_block(async_client, loop, case.name), rounds, rng))
+        loop.run_until_complete(async_client.close())
+    finally:
+        loop.close()
+    return costs
+
+
+def run_counted(config: aerospike_py.ClientConfig, case: Case, operations: int, stages: bool) -> None:
+    """What the process under callgrind does: connect, do some operations, leave."""
+    aerospike_py.set_internal_stage_metrics_enabled(stages)
+    if case.lane == "sync":
+        with aerospike_py.client(config).connect() as client:
+            sync_block(client, case.name)(operations)
+        return
+    loop = asyncio.new_event_loop()
+    async_client = aerospike_py.async_client(config)
+    loop.run_until_complete(async_client.connect())
+    async_block(async_client, loop, case.name)(operations)
+    loop.run_until_complete(async_client.close())
+    loop.close()
+
+
+def count_instructions(case: Case, stages: bool, hosts: list[tuple[str, int]]) -> float:
+    """Instructions per operation, by callgrind, all threads of the process together."""
+    few, many = (50, 250) if case.name == "get" else (4, 20)
+
+    def total(operations: int) -> int:
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, __file__]
+        counted = json.dumps({"case": asdict(case), "operations": operations, "stages": stages, "hosts": hosts})
+        finished = subprocess.run([*command, "--counted", counted], capture_output=True, text=True, timeout=600)
+        match = re.search(r"Collected : (\d+)", finished.stderr)
+        if finished.returncode != 0 or match is None:
+            raise RuntimeError(f"callgrind failed:\n{finished.stderr[-2000:]}")
+        return int(match.group(1))
+
+    return (total(many) - total(few)) / (many - few)
+
+
+def show(costs: list[Cost]) -> None:
+    print(f"{'operation':<12} {'lane':<6} {'off':>12} {'on - off':>12} {'on / off':>10} {'off / off':>10}")
+    for cost in costs:
+        print(
+            f"{cost.name:<12} {cost.lane:<6} {cost.off_ns / 1e3:>9.1f} us {cost.on_minus_off_ns:>9.0f} ns "
+            f"{cost.on_over_off:>10.4f} {cost.off_over_off:>10.4f}"
+        )
+
+
+def show_limits(costs: list[Cost]) -> None:
+    for cost in costs:
+        if cost.name == "get":
+            within = cost.on_minus_off_ns <= SINGLE_LIMIT_NS
+            figure = f"{cost.on_minus_off_ns:.0f} ns (limit {SINGLE_LIMIT_NS} ns)"
+        else:
+            percent = (cost.on_over_off - 1) * 100
+            within = percent <= BATCH_LIMIT_PERCENT
+            figure = f"{percent:+.2f} % (limit {BATCH_LIMIT_PERCENT:.0f} %)"
+        print(f"{cost.name} {cost.lane}: {figure}: {'within' if within else 'OVER'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-instructions", action="store_true", help="leave callgrind out")
+    parser.add_argument("--counted", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.counted:
+        job = json.loads(arguments.counted)
+        hosts = [(str(host), int(port)) for host, port in job["hosts"]]
+        run_counted({"hosts": hosts, "tend_interval": 600_000}, Case(**job["case"]), job["operations"], job["stages"])
+        return
+    with EmbeddedServer(nodes=1, process=True) as server:
+        costs = run_all(server.config(), arguments.rounds, arguments.seed)
+        show(costs)
+        show_limits(costs)
+        if arguments.no_instructions:
+            return
+        if shutil.which("valgrind") is None:
+            print("instruction counts: valgrind is not installed (Debian: apt-get install valgrind)")
+            return
+        print(f"\n{'instructions per operation':<32} {'off':>12} {'on':>12} {'on - off':>10}")
+        for case in CASES:
+            off, on = (count_instructions(case, stages, server.hosts) for stages in (False, True))
+            print(f"{case.name + ' ' + case.lane:<32} {off:>12,.0f} {on:>12,.0f} {on - off:>10,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+//! Drives the unmodified driver through this crate against the embedded server and hands out
+//! what was recorded.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use aerospike_core::{as_bin, as_key, Bins, Client, ClientPolicy, Key, ReadPolicy, WritePolicy};
+use aerospike_embedded::{Cluster, Options};
+use aerospike_stages::event::Stamped;
+use aerospike_stages::invariants::check;
+use aerospike_stages::{clock, collector, Event, Lane, Observed, Operation, Outcome, Recorder, Stage, Summary};
+
+/// A cluster with a connected client, on a runtime of its own.
+pub struct Bench {
+    pub cluster: Cluster,
+    pub client: Client,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+/// What one recorded operation left behind.
+pub struct Recorded<T> {
+    pub value: T,
+    pub summary: Summary,
+    pub events: Vec<Event>,
+    pub track_events: Vec<Vec<Event>>,
+    /// Wall time by a clock that the recorder does not use.
+    pub outside: Duration,
+}
+
+impl Bench {
+    pub fn start(nodes: usize) -> Self {
+        Self::with_policy(nodes, ClientPolicy::default())
+    }
+
+    pub fn with_policy(nodes: usize, policy: ClientPolicy) -> Self {
+        collector::set_enabled(true);
+        let cluster = Cluster::start(Options { nodes, ..Options::default() }).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let hosts = cluster.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let client = runtime.block_on(async {
+            let client = Client::new(&policy, &hosts).await.unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while client.node_names().len() < nodes {
+                assert!(Instant::now() < deadline, "the client has found {:?}", client.node_names());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            client
+        });
+        let bench = Bench { cluster, client, runtime };
+        for i in 0..200 {
+            bench.put(i);
+        }
+        bench
+    }
+
+    pub fn put(&self, i: i64) {
+        let bins = [as_bin!("number", i), as_bin!("text", format!("value {i}"))];
+        self.runtime.block_on(self.client.put(&WritePolicy::default(), &key(i), &bins)).unwrap();
+    }
+
+    pub fn get(&self, i: i64, policy: &ReadPolicy) -> Recorded<aerospike_core::Result<aerospike_core::Record>> {
+        self.record(Operation::Get, self.client.get(policy, &key(i), Bins::All))
+    }
+
+    /// Runs an operation with a recorder that keeps its events, on the calling thread.
+    pub fn record<T, E>(
+        &self,
+        operation: Operation,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Recorded<Result<T, E>> {
+        let outside = Instant::now();
+        let mut recorder = Box::new(Recorder::start(operation, Lane::Sync, clock::now_ns()));
+        recorder.keep_events();
+        let observation = self.runtime.block_on(Observed::new(future, Some(recorder)));
+        let mut recorder = observation.recorder.unwrap();
+        let outcome = if observation.value.is_ok() { Outcome::Ok } else { Outcome::ServerError };
+        let summary = recorder.finish(outcome, clock::now_ns());
+        let outside = outside.elapsed();
+        check(&summary).unwrap();
+        let plain = |stamped: &[Stamped]| stamped.iter().map(|stamped| stamped.event).collect::<Vec<_>>();
+        Recorded {
+            value: observation.value,
+            summary,
+            events: plain(recorder.events()),
+            track_events: recorder
+                .tracks()
+                .iter()
+                .map(|track| plain(track.events.as_deref().unwrap_or_default()))
+                .collect(),
+            outside,
+        }
+    }
+}
+
+pub fn key(i: i64) -> Key {
+    as_key!("test", "contract", i)
+}
+
+pub fn stage(summary: &Summary, stage: Stage) -> Duration {
+    Duration::from_nanos(summary.stage(stage))
+}
+
+/// The events without those whose number depends on scheduling: pending polls and timer calls.
+pub fn milestones(events: &[Event]) -> Vec<Event> {
+    events
+        .iter()
+        .copied()
+        .filter(|event| {
+            !matches!(
+                event,
+                Event::ReadPending { .. } | Event::WritePending | Event::TimerBegin | Event::TimerEnd | Event::JoinPending
+            )
+        })
+        .map(|event| match event {
+            Event::ReadEnd { .. } => Event::ReadEnd { bytes: 0 },
+            Event::WriteEnd { complete, .. } => Event::WriteEnd { bytes: 0, complete },
+            other => other,
+        })
+        .collect()
+}
+
+/// The largest stage of an operation, the one a report would name.
+pub fn largest(summary: &Summary) -> Stage {
+    Stage::ALL.into_iter().max_by_key(|stage| summary.stage(*stage)).unwrap()
+}

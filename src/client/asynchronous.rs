@@ -1,0 +1,102 @@
+//! `AsyncClient`: every method starts its operation and returns an awaitable for the result.
+
+use std::sync::Arc;
+
+use aerospike_stages::{Lane, Operation};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyDict};
+
+use crate::client::connecting::Plan;
+use crate::client::methods::operation_methods;
+use crate::client::ready::Ready;
+use crate::client::state::ClientState;
+use crate::lanes::asyncio;
+use crate::lanes::call::Call;
+use crate::lanes::runtime;
+use crate::ops::request::{Reply, Request};
+
+/// The asynchronous client.
+#[pyclass(subclass, frozen, weakref, module = "aerospike_py._aerospike")]
+pub struct AsyncClient {
+    state: Arc<ClientState>,
+}
+
+impl AsyncClient {
+    #[inline]
+    fn call(
+        slf: &Bound<'_, Self>,
+        operation: Operation,
+        request: impl FnOnce() -> PyResult<Request>,
+    ) -> PyResult<Py<PyAny>> {
+        let call = Call::begin(operation, Lane::Asyncio);
+        let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
+        match prepared {
+            Ok((connected, request)) => {
+                let runtime = connected.runtime.clone();
+                Ok(asyncio::start(slf.py(), &runtime, connected.run(request), call, None)?.into_any())
+            }
+            Err(error) => call.refuse(error),
+        }
+    }
+}
+
+#[pymethods]
+impl AsyncClient {
+    #[new]
+    fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
+        Ok(AsyncClient { state: Arc::new(ClientState::new(config)?) })
+    }
+
+    #[pyo3(signature = (username=None, password=None))]
+    fn connect(
+        slf: &Bound<'_, Self>,
+        username: Option<String>,
+        password: Option<String>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let plan = Plan::new(py, &slf.get().state, username, password)?;
+        let state = slf.get().state.clone();
+        let runtime = plan.runtime();
+        let call = Call::begin_unstaged(Operation::Connect, Lane::Asyncio);
+        let connecting = async move {
+            let previous = state.connect(plan.carry_out().await?);
+            ClientState::close(previous).await
+        };
+        let yields = Some(slf.clone().into_any().unbind());
+        Ok(asyncio::start(py, &runtime, connecting, call, yields)?.into_any())
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let connected = self.state.connected().ok();
+        let call = Call::begin_unstaged(Operation::Close, Lane::Asyncio);
+        Ok(asyncio::start(py, &runtime::handle()?, ClientState::close(connected), call, None)?.into_any())
+    }
+
+    fn ping(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        if slf.get().state.is_connected() {
+            return Self::call(slf, Operation::Ping, || Ok(Request::Ping));
+        }
+        let call = Call::begin_unstaged(Operation::Ping, Lane::Asyncio);
+        let refused = async { Ok(Reply::Flag(false)) };
+        Ok(asyncio::start(slf.py(), &runtime::handle()?, refused, call, None)?.into_any())
+    }
+
+    fn is_connected(&self) -> bool {
+        self.state.is_connected()
+    }
+
+    fn get_node_names(&self) -> PyResult<Vec<String>> {
+        Ok(self.state.node_names()?)
+    }
+
+    fn __aenter__(slf: Bound<'_, Self>) -> Ready {
+        Ready::new(slf.into_any().unbind())
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.close(py)
+    }
+}
+
+operation_methods!(AsyncClient);

@@ -1,0 +1,53 @@
+//! Connecting, for both clients: from the configuration to a session.
+
+use aerospike_core::{ClientPolicy, Host};
+use pyo3::prelude::*;
+use tokio::runtime::Handle;
+
+use crate::client::state::Connected;
+use crate::convert::policies::{client_config, ClientConfig};
+use crate::error::Fault;
+use crate::lanes::runtime;
+use crate::client::state::ClientState;
+use crate::ops::limiter::Limiter;
+use crate::ops::session::Session;
+
+/// Everything that connecting needs, taken from Python.
+pub struct Plan {
+    policy: ClientPolicy,
+    hosts: Vec<Host>,
+    limiter: Limiter,
+    runtime: Handle,
+}
+
+impl Plan {
+    /// Reads the configuration.
+    pub fn new(
+        py: Python<'_>,
+        state: &ClientState,
+        username: Option<String>,
+        password: Option<String>,
+    ) -> PyResult<Self> {
+        let ClientConfig { policy, hosts, max_concurrent_operations, operation_queue_timeout_ms } =
+            client_config(state.config(py), username, password)?;
+        let limiter = Limiter::new(max_concurrent_operations, operation_queue_timeout_ms);
+        Ok(Plan { policy, hosts, limiter, runtime: runtime::handle()? })
+    }
+
+    /// Where the connecting runs.
+    pub fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
+    /// Connects. The driver's background work belongs to the runtime, so this runs there and not
+    /// in the operation's own poll, where it would be recorded as part of it.
+    pub async fn carry_out(self) -> Result<Connected, Fault> {
+        let Plan { policy, hosts, limiter, runtime } = self;
+        let connecting = runtime.spawn(async move { Session::connect(&policy, hosts).await });
+        match connecting.await {
+            Ok(session) => Ok(Connected::new(session?, runtime, limiter)),
+            Err(error) if error.is_panic() => Err(Fault::Panicked(error.to_string())),
+            Err(_) => Err(Fault::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What an operation needs and what it yields, as owned values that may cross threads.
+
+use aerospike_core::operations::Operation as Step;
+use aerospike_core::{
+    AdminPolicy, BatchDeletePolicy, BatchPolicy, BatchReadPolicy, BatchRecord, BatchWritePolicy,
+    Bin, Bins, Key, ReadPolicy, Record, Value, WritePolicy,
+};
+use aerospike_stages::Operation;
+
+/// Reads bins, or only the header, of one record.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// Which record.
+    pub key: Key,
+    /// Which bins.
+    pub bins: Bins,
+    /// How.
+    pub policy: ReadPolicy,
+}
+
+/// Changes bins of one record.
+#[derive(Debug)]
+pub struct WriteRequest {
+    /// Which record.
+    pub key: Key,
+    /// Bins with their values; a nil value deletes the bin.
+    pub bins: Vec<Bin>,
+    /// How.
+    pub policy: WritePolicy,
+}
+
+/// Removes or touches one record.
+#[derive(Debug)]
+pub struct KeyRequest {
+    /// Which record.
+    pub key: Key,
+    /// How.
+    pub policy: WritePolicy,
+}
+
+/// Several steps on one record.
+#[derive(Debug)]
+pub struct OperateRequest {
+    /// Which record.
+    pub key: Key,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// What each step may answer, in the same order.
+    pub answers: Vec<Answer>,
+    /// How.
+    pub policy: WritePolicy,
+}
+
+/// What a step may answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The bin it works on; all bins, or none, if absent.
+    pub bin: Option<String>,
+    /// Whether it reads.
+    pub reads: bool,
+}
+
+/// Reads many records.
+#[derive(Debug)]
+pub struct BatchReadRequest {
+    /// Which records.
+    pub keys: Vec<Key>,
+    /// Which bins of each.
+    pub bins: Bins,
+    /// How each record is read.
+    pub read: BatchReadPolicy,
+    /// How the batch is sent.
+    pub policy: BatchPolicy,
+}
+
+/// One record of a batch write.
+#[derive(Debug)]
+pub struct WriteRow {
+    /// Which record.
+    pub key: Key,
+    /// Bins with their values.
+    pub bins: Vec<Bin>,
+    /// How the record is written.
+    pub policy: BatchWritePolicy,
+}
+
+/// Writes many records.
+#[derive(Debug)]
+pub struct BatchWriteRequest {
+    /// What to write.
+    pub rows: Vec<WriteRow>,
+    /// How the batch is sent.
+    pub policy: BatchPolicy,
+    /// How often failed rows may be sent again.
+    pub retry: u32,
+}
+
+/// The same steps on many records.
+#[derive(Debug)]
+pub struct BatchOperateRequest {
+    /// Which records.
+    pub keys: Vec<Key>,
+    /// What to do with each.
+    pub steps: Vec<Step>,
+    /// Whether a step writes.
+    pub writes: bool,
+    /// How each record is written, if a step writes.
+    pub write: BatchWritePolicy,
+    /// How each record is read, if none does.
+    pub read: BatchReadPolicy,
+    /// How the batch is sent.
+    pub policy: BatchPolicy,
+}
+
+/// Removes many records.
+#[derive(Debug)]
+pub struct BatchRemoveRequest {
+    /// Which records, each with how.
+    pub rows: Vec<(Key, BatchDeletePolicy)>,
+    /// How the batch is sent.
+    pub policy: BatchPolicy,
+}
+
+/// Removes all records of a set, or of a namespace.
+#[derive(Debug)]
+pub struct TruncateRequest {
+    /// Which namespace.
+    pub namespace: String,
+    /// Which set; all of them if empty.
+    pub set: String,
+    /// Only records last updated before this time, in nanoseconds since 1970; all if zero.
+    pub before_nanos: i64,
+    /// How.
+    pub policy: AdminPolicy,
+}
+
+/// Asks nodes about themselves.
+#[derive(Debug)]
+pub struct InfoRequest {
+    /// The command.
+    pub command: String,
+    /// How.
+    pub policy: AdminPolicy,
+}
+
+/// Everything a session can be asked.
+#[derive(Debug)]
+pub enum Request {
+    /// All bins of a record.
+    Get(ReadRequest),
+    /// Some bins of a record.
+    Select(ReadRequest),
+    /// The header of a record.
+    Exists(ReadRequest),
+    /// Write bins.
+    Put(WriteRequest),
+    /// Delete bins.
+    RemoveBin(WriteRequest),
+    /// Delete a record.
+    Remove(KeyRequest),
+    /// Renew a record's time to live.
+    Touch(KeyRequest),
+    /// Append to a bin.
+    Append(WriteRequest),
+    /// Prepend to a bin.
+    Prepend(WriteRequest),
+    /// Add to a bin.
+    Increment(WriteRequest),
+    /// Several steps, answers by bin.
+    Operate(OperateRequest),
+    /// Several steps, answers in order.
+    OperateOrdered(OperateRequest),
+    /// Read many records.
+    BatchRead(BatchReadRequest),
+    /// Write many records.
+    BatchWrite(BatchWriteRequest),
+    /// The same steps on many records.
+    BatchOperate(BatchOperateRequest),
+    /// Delete many records.
+    BatchRemove(BatchRemoveRequest),
+    /// Delete all records of a set.
+    Truncate(TruncateRequest),
+    /// Ask every node.
+    InfoAll(InfoRequest),
+    /// Ask one node.
+    InfoRandomNode(InfoRequest),
+    /// Ask whether any node answers.
+    Ping,
+}
+
+impl Request {
+    /// What the records call it.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Request::Get(_) => Operation::Get,
+            Request::Select(_) => Operation::Select,
+            Request::Exists(_) => Operation::Exists,
+            Request::Put(_) => Operation::Put,
+            Request::RemoveBin(_) => Operation::RemoveBin,
+            Request::Remove(_) => Operation::Remove,
+            Request::Touch(_) => Operation::Touch,
+            Request::Append(_) => Operation::Append,
+            Request::Prepend(_) => Operation::Prepend,
+            Request::Increment(_) => Operation::Increment,
+            Request::Operate(_) => Operation::Operate,
+            Request::OperateOrdered(_) => Operation::OperateOrdered,
+            Request::BatchRead(_) => Operation::BatchRead,
+            Request::BatchWrite(_) => Operation::BatchWrite,
+            Request::BatchOperate(_) => Operation::BatchOperate,
+            Request::BatchRemove(_) => Operation::BatchRemove,
+            Request::Truncate(_) => Operation::Truncate,
+            Request::InfoAll(_) => Operation::InfoAll,
+            Request::InfoRandomNode(_) => Operation::InfoRandomNode,
+            Request::Ping => Operation::Ping,
+        }
+    }
+
+    /// Whether the driver may wait for ever.
+    pub fn is_unbounded(&self) -> bool {
+        let total_timeout = match self {
+            Request::Get(request) | Request::Select(request) | Request::Exists(request) => {
+                request.policy.base_policy.total_timeout
+            }
+            Request::Put(request)
+            | Request::RemoveBin(request)
+            | Request::Append(request)
+            | Request::Prepend(request)
+            | Request::Increment(request) => request.policy.base_policy.total_timeout,
+            Request::Remove(request) | Request::Touch(request) => {
+                request.policy.base_policy.total_timeout
+            }
+            Request::Operate(request) | Request::OperateOrdered(request) => {
+                request.policy.base_policy.total_timeout
+            }
+            Request::BatchRead(request) => request.policy.base_policy.total_timeout,
+            Request::BatchWrite(request) => request.policy.base_policy.total_timeout,
+            Request::BatchOperate(request) => request.policy.base_policy.total_timeout,
+            Request::BatchRemove(request) => request.policy.base_policy.total_timeout,
+            Request::Truncate(_)
+            | Request::InfoAll(_)
+            | Request::InfoRandomNode(_)
+            | Request::Ping => return false,
+        };
+        total_timeout == 0
+    }
+}
+
+/// How the retries of a batch write went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryInfo {
+    /// Batches that were sent.
+    pub attempts: u32,
+    /// Batches that were allowed.
+    pub max_attempts: u32,
+    /// Whether the total time-out ended the retries.
+    pub truncated_by_timeout: bool,
+    /// Rows that still had a retryable failure at the end.
+    pub unresolved: usize,
+}
+
+impl RetryInfo {
+    /// A batch that was sent once.
+    pub const SINGLE: RetryInfo =
+        RetryInfo { attempts: 1, max_attempts: 1, truncated_by_timeout: false, unresolved: 0 };
+}
+
+/// One node's answer to an info command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAnswer {
+    /// The node.
+    pub name: String,
+    /// 0, or why it could not be asked.
+    pub code: i32,
+    /// What it said, or what went wrong.
+    pub response: String,
+}
+
+/// What an operation yields.
+#[derive(Debug)]
+pub enum Reply {
+    /// Nothing but success.
+    Nothing,
+    /// A record.
+    Record {
+        /// The key of the request.
+        key: Key,
+        /// The record.
+        record: Record,
+    },
+    /// The header of a record, if it exists.
+    Header {
+        /// The key of the request.
+        key: Key,
+        /// The record without bins.
+        record: Option<Record>,
+    },
+    /// The answers of several steps, in their order.
+    Ordered {
+        /// The key of the request.
+        key: Key,
+        /// The record; its bins have moved to the entries.
+        record: Record,
+        /// Bin names and values.
+        entries: Vec<(String, Value)>,
+    },
+    /// The rows of a batch read.
+    BatchRead(Vec<BatchRecord>),
+    /// The rows of another batch.
+    BatchWrite {
+        /// The rows, in request order.
+        records: Vec<BatchRecord>,
+        /// How retries went.
+        retry: RetryInfo,
+    },
+    /// Every node's answer.
+    InfoAll(Vec<NodeAnswer>),
+    /// One node's answer.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// The largest time to live that numbers hold, which stands for "never expires".
+pub const NEVER_EXPIRES: u32 = u32::MAX;
+
+/// Seconds until a record expires.
+pub fn ttl_seconds(record: &Record) -> u32 {
+    record.time_to_live().map_or(NEVER_EXPIRES, |left| {
+        u32::try_from(left.as_secs()).unwrap_or(NEVER_EXPIRES)
+    })
+}
