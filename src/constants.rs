@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 macro_rules! constants {
     ($( $name:ident = $value:literal, )*) => {
-        $( pub const $name: i32 = $value; )*
+        $( #[doc = stringify!($name)] pub const $name: i32 = $value; )*
 
         /// All constants by name.
         pub const ALL: &[(&str, i32)] = &[ $( (stringify!($name), $name), )* ];

@@ -226,7 +226,7 @@ impl Fault {
 
     /// Whether a write may have been applied all the same.
     pub fn in_doubt(&self) -> bool {
-        matches!(self, Fault::Driver { error, .. } if error.in_doubt())
+        matches!(self, Fault::Driver { error, .. } if decisive(error).in_doubt())
     }
 
     /// How the operation counts in the records.
@@ -322,6 +322,14 @@ pub fn row_code(row: &BatchRecord) -> i32 {
         ErrorKind::NoMoreConnections | ErrorKind::ConnectionPoolEmpty => NO_MORE_CONNECTIONS_CODE,
         _ => NO_SERVER_CODE,
     }
+}
+
+/// Whether a batch row may have been written although it has failed.
+///
+/// The driver calls every write in doubt whose attempts are used up; a server that refused the only
+/// attempt has left no doubt.
+pub fn row_in_doubt(row: &BatchRecord) -> bool {
+    row.has_write() && row.error().is_some_and(|error| decisive(error).in_doubt())
 }
 
 /// Whether a row with this code is worth another attempt.
@@ -470,7 +478,7 @@ fn write_circumstances(
     if let Some(attempts) = error.iteration().filter(|&attempts| attempts > 1) {
         notes.push(format!("{attempts} attempts"));
     }
-    if error.in_doubt() {
+    if decisive(error).in_doubt() {
         notes.push("in doubt: the write may have been applied".to_owned());
     }
     if notes.is_empty() {
@@ -519,22 +527,55 @@ fn write_connect(
     hosts: &[String],
     error: &aerospike_core::Error,
 ) -> fmt::Result {
-    write!(f, "cannot connect to the cluster through {}", hosts.join(", "))?;
     let text = error.base_message();
-    let mut reasons: Vec<&str> = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if !line.contains("host(s):") && !reasons.contains(&line) {
-            reasons.push(line);
+    let reasons = seed_reasons(hosts, &text);
+    if reasons.is_empty() {
+        return f.write_str(&plain(error));
+    }
+    write!(f, "cannot connect to the cluster")?;
+    for (host, reason) in reasons {
+        write!(f, "\n  {host}: {reason}")?;
+    }
+    write!(f, "\n{}", connect_hint(&text))
+}
+
+/// What the driver says about each seed host, without its decoration. Its report has a line per
+/// host, `host:port Error <code>...: <reason>`, and more lines if the reason or its cause has.
+fn seed_reasons<'a>(hosts: &'a [String], report: &str) -> Vec<(&'a str, String)> {
+    let mut reasons: Vec<(&str, String)> = Vec::new();
+    for line in report.lines().map(str::trim) {
+        let host = hosts.iter().find(|host| {
+            line.strip_prefix(host.as_str()).is_some_and(|rest| rest.starts_with(' '))
+        });
+        let (host, part) = match (host, reasons.last()) {
+            (Some(host), _) => (host.as_str(), undecorated(line[host.len()..].trim_start())),
+            (None, Some((host, _))) => {
+                (*host, undecorated(line.strip_prefix("caused by: ").unwrap_or(line)))
+            }
+            (None, None) => continue,
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == host) {
+            Some((_, reason)) if !reason.contains(part) => {
+                reason.push_str("; ");
+                reason.push_str(part);
+            }
+            Some(_) => {}
+            None => reasons.push((host, part.to_owned())),
         }
     }
-    if reasons.is_empty() {
-        reasons.push(text.trim());
-    }
-    for reason in reasons {
-        write!(f, "\n  {}", reason.strip_prefix("Unable to communicate with server cluster: ").unwrap_or(reason))?;
-    }
-    let hint = connect_hint(&text);
-    write!(f, "\n{hint}")
+    reasons
+}
+
+fn undecorated(text: &str) -> &str {
+    let text = match text.strip_prefix("Error ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, reason)) => reason,
+        None => text,
+    };
+    ["Error during an I/O operation: ", "Client Timeout: "]
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text)
+        .trim_end_matches(',')
 }
 
 /// What to check, judged by what the operating system or the other side said.
@@ -547,7 +588,9 @@ fn connect_hint(text: &str) -> &'static str {
         "The host name cannot be resolved: check its spelling and the name service."
     } else if says(&["cluster name", "cluster-name"]) {
         "The nodes belong to another cluster: check cluster_name in the configuration."
-    } else if says(&["authenticat", "password", "security", "credential", "not authenticated"]) {
+    } else if says(&["security not"]) {
+        "The server has no security enabled: connect without user and password."
+    } else if says(&["authenticat", "password", "security", "credential", "invalid user"]) {
         "The server refused the login: check user, password and auth_mode."
     } else if says(&["partition"]) {
         "The nodes answer but have no partition map yet: wait until the cluster has formed."

@@ -96,9 +96,24 @@ fn keys_are_shown_shortened_and_escaped() {
 fn connection_hints_follow_what_was_said() {
     assert!(connect_hint("Connection refused (os error 111)").contains("Nothing listens"));
     assert!(connect_hint("failed to lookup address information").contains("resolved"));
+    assert!(connect_hint("Security not supported").contains("without user"));
     assert!(connect_hint("Cluster name mismatch").contains("cluster_name"));
     assert!(connect_hint("deadline has elapsed").contains("in time"));
     assert!(connect_hint("garbage").contains("service port"));
+}
+
+#[test]
+fn seed_reports_are_told_without_decoration() {
+    let hosts = ["127.0.0.1:1".to_owned(), "db:3000".to_owned()];
+    let report = "Failed to connect to [2] host(s):\n  127.0.0.1:1 Error -1: Error during an I/O operation: \
+                  Connection refused (os error 111)\n  db:3000 Error -1: Failed to resolve host aliases\n\
+                  caused by: Error -1: Error during an I/O operation: Name or service not known\n";
+    let expected = [
+        ("127.0.0.1:1", "Connection refused (os error 111)".to_owned()),
+        ("db:3000", "Failed to resolve host aliases; Name or service not known".to_owned()),
+    ];
+    assert_eq!(seed_reasons(&hosts, report), expected);
+    assert!(seed_reasons(&hosts, "TLS is required").is_empty());
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The tree of Python exceptions and the one place where a fault becomes one of them.
 
-use std::ffi::CStr;
-
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyType};
 
 use crate::error::{Fault, Kind, NO_SERVER_CODE};
 
@@ -51,36 +49,41 @@ exceptions! {
 static INVALID_ARG_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static BIN_NAME_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
+/// Makes a class that is also a `ValueError`, which the macro for exceptions cannot.
 fn value_error_class<'py>(
     py: Python<'py>,
-    cell: &'static PyOnceLock<Py<PyType>>,
-    name: &CStr,
-    doc: &CStr,
+    cell: &PyOnceLock<Py<PyType>>,
+    name: &str,
+    doc: &str,
     base: Bound<'py, PyType>,
-) -> PyResult<&'static Bound<'py, PyType>> {
-    cell.get_or_try_init(py, || {
-        let bases = (base, py.get_type::<PyValueError>()).into_pyobject(py)?;
-        PyErr::new_type(py, name, Some(doc), Some(bases.as_any()), None)
-    })
-    .map(|class| class.bind(py))
+) -> PyResult<Bound<'py, PyType>> {
+    let class = cell.get_or_try_init(py, || {
+        let attributes = PyDict::new(py);
+        attributes.set_item("__module__", "aerospike_py")?;
+        attributes.set_item("__doc__", doc)?;
+        let bases = (base, py.get_type::<PyValueError>());
+        let class = py.get_type::<PyType>().call1((name, bases, attributes))?;
+        PyResult::Ok(class.cast_into::<PyType>()?.unbind())
+    })?;
+    Ok(class.bind(py).clone())
 }
 
-fn invalid_arg_error(py: Python<'_>) -> PyResult<&'static Bound<'_, PyType>> {
+fn invalid_arg_error(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     value_error_class(
         py,
         &INVALID_ARG_ERROR,
-        c"aerospike_py.InvalidArgError",
-        c"An argument was refused as invalid.",
+        "InvalidArgError",
+        "An argument was refused as invalid.",
         py.get_type::<AerospikeError>(),
     )
 }
 
-fn bin_name_error(py: Python<'_>) -> PyResult<&'static Bound<'_, PyType>> {
+fn bin_name_error(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     value_error_class(
         py,
         &BIN_NAME_ERROR,
-        c"aerospike_py.BinNameError",
-        c"The name of a bin is too long (code 21).",
+        "BinNameError",
+        "The name of a bin is too long (code 21).",
         py.get_type::<RecordError>(),
     )
 }
@@ -103,7 +106,7 @@ fn class_of(py: Python<'_>, kind: Kind) -> PyResult<Bound<'_, PyType>> {
         Kind::Client => py.get_type::<ClientError>(),
         Kind::Backpressure => py.get_type::<BackpressureError>(),
         Kind::Panic => py.get_type::<RustPanicError>(),
-        Kind::InvalidArgument => invalid_arg_error(py)?.clone(),
+        Kind::InvalidArgument => invalid_arg_error(py)?,
         Kind::Cluster => py.get_type::<ClusterError>(),
         Kind::Timeout => py.get_type::<AerospikeTimeoutError>(),
         Kind::RecordNotFound => py.get_type::<RecordNotFound>(),
@@ -113,7 +116,7 @@ fn class_of(py: Python<'_>, kind: Kind) -> PyResult<Bound<'_, PyType>> {
         Kind::BinType => py.get_type::<BinTypeError>(),
         Kind::RecordTooBig => py.get_type::<RecordTooBig>(),
         Kind::BinNotFound => py.get_type::<BinNotFound>(),
-        Kind::BinName => bin_name_error(py)?.clone(),
+        Kind::BinName => bin_name_error(py)?,
         Kind::FilteredOut => py.get_type::<FilteredOut>(),
         Kind::Record => py.get_type::<RecordError>(),
         Kind::IndexFound => py.get_type::<IndexFoundError>(),

@@ -31,7 +31,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     constants::register(module)?;
     client::register(module)?;
     convert::register(module)?;
-    embedded::register(module)?;
+    module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
     self_check::register(module)
 }

@@ -6,7 +6,6 @@ has switched recording on. This module only gathers names: the classes live in t
 the reference of the API, and an embedded server for tests in :mod:`aerospike_py.testing`.
 """
 
-import importlib.metadata
 import logging
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from aerospike_py._aerospike import (
     AsyncClient,
     Client,
     LazyBatchRecords,
+    __version__,
+    flamegraph_svg,
     get_metrics,
     is_internal_stage_metrics_enabled,
     is_metrics_enabled,
@@ -38,12 +39,6 @@ else:
         return exception.renamed_exception(__name__, name, stacklevel=2)
 
 
-try:
-    __version__ = importlib.metadata.version("aerospike-py")
-except importlib.metadata.PackageNotFoundError:
-    # Imported from a source tree that was never installed.
-    __version__ = "0.0.0"
-
 logging.getLogger("aerospike_py").addHandler(logging.NullHandler())
 
 
@@ -54,7 +49,7 @@ def client(config: ClientConfig) -> Client:
         config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
 
     Raises:
-        InvalidArgError: A value of the configuration has the wrong type or is out of range.
+        TypeError: The configuration is no dictionary. Its entries are looked at when the client connects.
 
     Example:
         ```python
@@ -72,7 +67,7 @@ def async_client(config: ClientConfig) -> AsyncClient:
         config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
 
     Raises:
-        InvalidArgError: A value of the configuration has the wrong type or is out of range.
+        TypeError: The configuration is no dictionary. Its entries are looked at when the client connects.
 
     Example:
         ```python
@@ -95,6 +90,7 @@ __all__ = [
     "async_client",
     "client",
     "exception",
+    "flamegraph_svg",
     "get_metrics",
     "is_internal_stage_metrics_enabled",
     "is_metrics_enabled",

@@ -12,15 +12,26 @@ What holds for every operation:
   the bin. Names have at most 15 bytes.
 * *Policies* and *metas* are dictionaries, described by the ``TypedDict`` classes of :mod:`aerospike_py.types`.
   Time-outs are milliseconds, times to live seconds.
-* Arguments of a wrong type raise ``TypeError``, values that cannot be sent ``ValueError``, integers beyond 64 bits
-  ``OverflowError``, all of them before anything is sent. Everything else raises an :class:`AerospikeError`:
+* Arguments of a wrong type raise ``TypeError``, values that cannot be sent :class:`InvalidArgError` or
+  :class:`BinNameError` (both are a ``ValueError`` too), integers beyond 64 bits ``OverflowError``; all of them before
+  anything is sent. Everything else raises another :class:`AerospikeError`:
   :class:`ClientError` when the client is not connected or closed, :class:`AerospikeTimeoutError` when a deadline
   passes, :class:`ClusterError` when no node can be reached, :class:`BackpressureError` when no slot became free in
   time. The methods list only what they raise beyond these.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, ItemsView, Iterator, KeysView, Sequence, ValuesView
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    ItemsView,
+    Iterator,
+    KeysView,
+    Sequence,
+    ValuesView,
+)
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
@@ -50,6 +61,8 @@ from aerospike_py.types import (
     WritePolicy,
 )
 
+__version__: Final[str]
+
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
@@ -74,7 +87,7 @@ class Client:
     def __enter__(self) -> Self: ...
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool: ...
+    ) -> Literal[False]: ...
     def connect(self, username: str | None = None, password: str | None = None) -> Self:
         """Connect to the cluster, and return the client.
 
@@ -83,7 +96,7 @@ class Client:
             password: The user's password; goes before ``config["password"]``.
 
         Raises:
-            TypeError, ValueError: An entry of the configuration has the wrong type or is out of range.
+            TypeError, InvalidArgError: An entry of the configuration has the wrong type or is out of range.
             ClusterError: None of the hosts answered as an Aerospike node.
 
         Example:
@@ -593,10 +606,10 @@ class AsyncClient:
     """
 
     def __new__(cls, config: ClientConfig) -> Self: ...
-    def __aenter__(self) -> Operation[Self]: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> Operation[bool]: ...
+    ) -> Operation[None]: ...
     def connect(self, username: str | None = None, password: str | None = None) -> Operation[Self]:
         """Connect to the cluster, and return the client.
 
@@ -991,10 +1004,10 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
         ```
     """
 
-    def add_done_callback(self, fn: Callable[[Operation[_T]], object], /, *, context: Context | None = None) -> None:
-        """Have ``fn`` called with the operation, by the event loop, once it is done."""
+    def add_done_callback(self, callback: Callable[[Operation[_T]], object], *, context: Context | None = None) -> None:
+        """Have ``callback`` called with the operation, by the event loop, once it is done."""
 
-    def remove_done_callback(self, fn: Callable[[Operation[_T]], object], /) -> int:
+    def remove_done_callback(self, callback: Callable[[Operation[_T]], object]) -> int:
         """Forget a callback, and return how often it had been added."""
 
     def cancel(self, msg: object = None) -> bool:
@@ -1035,9 +1048,11 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
     @overload
     def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /) -> Any: ...
     def close(self) -> None:
-        """Give up on the operation, as :meth:`cancel` does, without waking anybody."""
+        """Give up on the operation, as :meth:`cancel` does."""
 
     def __await__(self) -> Generator[Any, None, _T]: ...
+    def __iter__(self) -> Generator[Any, None, _T]: ...
+    def __next__(self) -> Any: ...
 
 # --- results -----------------------------------------------------------------------------------------------------
 
@@ -1257,7 +1272,7 @@ class ClusterError(AerospikeError):
 class AerospikeTimeoutError(AerospikeError):
     """A deadline passed, in the client or on the server."""
 
-class InvalidArgError(AerospikeError):
+class InvalidArgError(AerospikeError, ValueError):
     """An argument was refused as invalid."""
 
 class RecordError(AerospikeError):
@@ -1284,8 +1299,8 @@ class RecordTooBig(RecordError):
 class BinNotFound(RecordError):
     """There is no such bin (code 17)."""
 
-class BinNameError(RecordError):
-    """The server refused the name of a bin (code 21)."""
+class BinNameError(RecordError, ValueError):
+    """The name of a bin is too long (code 21)."""
 
 class FilteredOut(RecordError):
     """The filter expression excludes the record (code 27)."""
@@ -1313,6 +1328,9 @@ class AdminError(ServerError):
 
 class UDFError(ServerError):
     """A user-defined function failed."""
+
+TimeoutError = AerospikeTimeoutError
+IndexError = AerospikeIndexError
 
 # --- recording ---------------------------------------------------------------------------------------------------
 
@@ -1372,6 +1390,24 @@ def get_metrics() -> str:
         ```
     """
 
+def flamegraph_svg(folded: str, title: str, subtitle: str | None = None) -> str:
+    """Draw folded stacks, such as those of ``stage_snapshot().folded()``, as an SVG flamegraph.
+
+    Args:
+        folded: Lines of ``frame;frame;frame weight``.
+        title: Heading of the picture.
+        subtitle: A smaller line below it.
+
+    Raises:
+        InvalidArgError: A line has another form, or there is none.
+
+    Example:
+        ```python
+        svg = aerospike_py.flamegraph_svg("get;sync;network_wait 80\\nget;sync;decode 20", "One get")
+        assert "network_wait" in svg
+        ```
+    """
+
 _StageFigures: TypeAlias = tuple[int, int, int, int, int, int, int]
 """Count, total, p50, p90, p99, p99.9, max; nanoseconds."""
 
@@ -1387,8 +1423,8 @@ _StageRow: TypeAlias = tuple[
 ]
 """Operation, lane, outcomes, stages of failures, wall time, stages, deferred conversions, totals by stage and node."""
 
-def _stage_snapshot(reset: bool) -> list[_StageRow]: ...
-def _stage_dropped() -> int: ...
+def _stage_snapshot(reset: bool = False) -> list[_StageRow]: ...
+def _records_dropped() -> int: ...
 def _stage_table() -> list[tuple[str, str, str, str, str, str, str, str]]: ...
 def _self_check() -> None: ...
 

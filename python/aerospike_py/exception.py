@@ -8,10 +8,11 @@ They are created by the extension; the tree is::
     |   +-- RustPanicError          a bug in native code, caught; the process lives on
     +-- ClusterError                no connection to the cluster or one of its nodes
     +-- AerospikeTimeoutError       a deadline passed
-    +-- InvalidArgError             an argument was refused
+    +-- InvalidArgError             an argument was refused (a ValueError too)
     +-- RecordError                 one record
     |   +-- RecordNotFound, RecordExistsError, RecordGenerationError, RecordTooBig, FilteredOut
-    |   +-- BinNameError, BinExistsError, BinNotFound, BinTypeError
+    |   +-- BinNameError            (a ValueError too)
+    |   +-- BinExistsError, BinNotFound, BinTypeError
     +-- ServerError                 anything else that the server refused
         +-- AerospikeIndexError     (IndexNotFound, IndexFoundError)
         +-- QueryError              (QueryAbortedError)

@@ -164,7 +164,7 @@ def stage_snapshot(reset: bool = False) -> StageSnapshot:
         print(snapshot.table())
         ```
     """
-    return snapshot_of(_aerospike._stage_snapshot(reset), dropped=_aerospike._stage_dropped())
+    return snapshot_of(_aerospike._stage_snapshot(reset), dropped=_aerospike._records_dropped())
 
 
 def snapshot_of(rows: list[_aerospike._StageRow], *, dropped: int) -> StageSnapshot:

@@ -11,7 +11,9 @@ pub mod net;
 pub mod task;
 mod timer;
 
-pub use ::tokio::{fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time, time::timeout};
+pub use ::tokio::{
+    fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time, time::timeout,
+};
 pub use task::spawn;
 pub use timer::pacing_sleep as sleep;
 

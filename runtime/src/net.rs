@@ -36,8 +36,14 @@ impl TcpStream {
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
         ATTEMPTS.fetch_add(1, Ordering::Relaxed);
         let inner = tokio::net::TcpStream::connect(address).await?;
-        let node = inner.peer_addr().map_or(NodeId::NONE, |peer| NodeId::intern(&peer.to_string()));
-        Ok(TcpStream { inner, node, replied: false })
+        let node = inner
+            .peer_addr()
+            .map_or(NodeId::NONE, |peer| NodeId::intern(&peer.to_string()));
+        Ok(TcpStream {
+            inner,
+            node,
+            replied: false,
+        })
     }
 
     /// Sends small segments at once, or gathers them.
@@ -68,7 +74,10 @@ impl TcpStream {
             Poll::Pending => current::note(Event::WritePending),
             Poll::Ready(Ok(bytes)) => {
                 self.replied = false;
-                current::note(Event::WriteEnd { bytes: *bytes, complete: *bytes == length });
+                current::note(Event::WriteEnd {
+                    bytes: *bytes,
+                    complete: *bytes == length,
+                });
             }
             Poll::Ready(Err(_)) => current::note(Event::StreamFailed),
         }
@@ -76,14 +85,23 @@ impl TcpStream {
 }
 
 impl AsyncRead for TcpStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let began = current::stamp();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
         let bytes = buffer.filled().len() - before;
         if let Some(began) = began {
             match &polled {
-                Poll::Pending => current::note_at(Event::ReadPending { replied: self.replied }, began),
+                Poll::Pending => current::note_at(
+                    Event::ReadPending {
+                        replied: self.replied,
+                    },
+                    began,
+                ),
                 Poll::Ready(Ok(())) if bytes > 0 => {
                     current::note_at(Event::ReadBegin, began);
                     current::note(Event::ReadEnd { bytes });
@@ -100,7 +118,11 @@ impl AsyncRead for TcpStream {
 }
 
 impl AsyncWrite for TcpStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.begin_write();
         let polled = Pin::new(&mut self.inner).poll_write(cx, buffer);
         self.end_write(&polled, buffer.len());

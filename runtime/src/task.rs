@@ -25,8 +25,14 @@ where
     F::Output: Send + 'static,
 {
     match track(future) {
-        Ok((tracked, slot)) => JoinHandle { inner: ::tokio::spawn(tracked), slot: Some(slot) },
-        Err(future) => JoinHandle { inner: ::tokio::spawn(future), slot: None },
+        Ok((tracked, slot)) => JoinHandle {
+            inner: ::tokio::spawn(tracked),
+            slot: Some(slot),
+        },
+        Err(future) => JoinHandle {
+            inner: ::tokio::spawn(future),
+            slot: None,
+        },
     }
 }
 

@@ -60,7 +60,9 @@ impl Future for Deadline {
                 this.timer.as_mut().reset(*this.deadline);
             }
             match this.timer.as_mut().poll(cx) {
-                Poll::Ready(()) if this.timer.deadline() < *this.deadline => this.timer.as_mut().reset(*this.deadline),
+                Poll::Ready(()) if this.timer.deadline() < *this.deadline => {
+                    this.timer.as_mut().reset(*this.deadline)
+                }
                 polled => break polled,
             }
         };
@@ -84,7 +86,9 @@ pin_project! {
 /// Sleeps for `duration`.
 #[must_use]
 pub fn pacing_sleep(duration: Duration) -> Pacing {
-    Pacing { timer: tokio::time::sleep(duration) }
+    Pacing {
+        timer: tokio::time::sleep(duration),
+    }
 }
 
 impl Future for Pacing {
@@ -92,7 +96,11 @@ impl Future for Pacing {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.project().timer.poll(cx);
-        current::note(if polled.is_pending() { Event::PacingPending } else { Event::PacingEnd });
+        current::note(if polled.is_pending() {
+            Event::PacingPending
+        } else {
+            Event::PacingEnd
+        });
         polled
     }
 }
@@ -102,7 +110,11 @@ mod tests {
     use super::*;
 
     fn paused() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
     }
 
     #[test]

@@ -2,32 +2,52 @@
 //! and that the stages made from them say what happened. A new version of the driver that
 //! behaves differently fails here.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
 mod support;
 
 use std::time::Duration;
 
 use aerospike_core::operations;
 use aerospike_core::{
-    as_bin, BatchOperation, BatchPolicy, BatchReadPolicy, Bins, ClientPolicy, ReadPolicy, WritePolicy,
+    as_bin, BatchOperation, BatchPolicy, BatchReadPolicy, Bins, ClientPolicy, ReadPolicy,
+    WritePolicy,
 };
 use aerospike_embedded::CommandKind;
 use aerospike_stages::{Event, Operation, Stage};
 use support::{key, largest, milestones, stage, Bench};
 
-const WRITTEN: Event = Event::WriteEnd { bytes: 0, complete: true };
+const WRITTEN: Event = Event::WriteEnd {
+    bytes: 0,
+    complete: true,
+};
 const READ: Event = Event::ReadEnd { bytes: 0 };
 
 fn fault(bench: &Bench, node: Option<usize>, kind: CommandKind, spec: &str) {
-    bench.cluster.set_fault(node, kind, spec.parse().unwrap()).unwrap();
+    bench
+        .cluster
+        .set_fault(node, kind, spec.parse().unwrap())
+        .unwrap();
 }
 
 /// The command that every single-record operation is, with the reply's reads at the end.
 fn assert_single_command(events: &[Event]) {
     let milestones = milestones(events);
-    assert_eq!(milestones[..4], [Event::FirstPoll, Event::Probe, Event::WriteBegin, WRITTEN], "{events:?}");
+    assert_eq!(
+        milestones[..4],
+        [Event::FirstPoll, Event::Probe, Event::WriteBegin, WRITTEN],
+        "{events:?}"
+    );
     let reads = &milestones[4..];
-    assert!(!reads.is_empty() && reads.len() % 2 == 0, "{events:?}");
-    assert!(reads.chunks(2).all(|pair| pair == [Event::ReadBegin, READ]), "{events:?}");
+    assert!(!reads.is_empty() && reads.len().is_multiple_of(2), "{events:?}");
+    assert!(
+        reads.chunks(2).all(|pair| pair == [Event::ReadBegin, READ]),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -38,13 +58,18 @@ fn single_record_commands_pass_the_same_events() {
         assert_eq!(got.value.unwrap().bins.len(), 2);
         assert_single_command(&got.events);
         let bins = [as_bin!("number", 1)];
-        let put = bench.record(Operation::Put, bench.client.put(&WritePolicy::default(), &key(7), &bins));
+        let put = bench.record(
+            Operation::Put,
+            bench.client.put(&WritePolicy::default(), &key(7), &bins),
+        );
         put.value.unwrap();
         assert_single_command(&put.events);
         let bin = as_bin!("number", 5);
         let ops = [operations::add(&bin), operations::get_bin("number")];
-        let operated =
-            bench.record(Operation::Operate, bench.client.operate(&WritePolicy::default(), &key(7), &ops));
+        let operated = bench.record(
+            Operation::Operate,
+            bench.client.operate(&WritePolicy::default(), &key(7), &ops),
+        );
         operated.value.unwrap();
         assert_single_command(&operated.events);
         assert_eq!(operated.summary.attempts, 1);
@@ -63,7 +88,11 @@ fn stages_add_up_to_a_clock_from_outside() {
         .collect();
     differences.sort_by(f64::total_cmp);
     let median = differences[differences.len() / 2];
-    assert!((-0.02..=0.05).contains(&median), "stages miss {:.2} % of the outside clock", median * 100.0);
+    assert!(
+        (-0.02..=0.05).contains(&median),
+        "stages miss {:.2} % of the outside clock",
+        median * 100.0
+    );
 }
 
 #[test]
@@ -95,7 +124,10 @@ fn a_very_large_reply_stays_bounded_and_adds_up() {
     let bench = Bench::start(1);
     let blob = aerospike_core::Value::from(vec![7u8; 900_000]);
     let bins = [aerospike_core::Bin::new("blob".to_string(), blob)];
-    let put = bench.record(Operation::Put, bench.client.put(&WritePolicy::default(), &key(1), &bins));
+    let put = bench.record(
+        Operation::Put,
+        bench.client.put(&WritePolicy::default(), &key(1), &bins),
+    );
     put.value.unwrap();
     let got = bench.get(1, &ReadPolicy::default());
     got.value.unwrap();
@@ -104,7 +136,9 @@ fn a_very_large_reply_stays_bounded_and_adds_up() {
 }
 
 fn batch_of(count: i64) -> Vec<BatchOperation> {
-    (0..count).map(|i| BatchOperation::read(&BatchReadPolicy::default(), key(i), Bins::All)).collect()
+    (0..count)
+        .map(|i| BatchOperation::read(&BatchReadPolicy::default(), key(i), Bins::All))
+        .collect()
 }
 
 #[test]
@@ -112,17 +146,32 @@ fn a_batch_has_a_track_per_node() {
     for nodes in [1, 3] {
         let bench = Bench::start(nodes);
         let mut operations = batch_of(200);
-        let batch =
-            bench.record(Operation::BatchRead, bench.client.batch(&BatchPolicy::default(), &mut operations));
+        let batch = bench.record(
+            Operation::BatchRead,
+            bench.client.batch(&BatchPolicy::default(), &mut operations),
+        );
         batch.value.unwrap();
-        assert!(operations.iter().all(|operation| operation.record().is_some()));
+        assert!(operations
+            .iter()
+            .all(|operation| operation.record().is_some()));
         assert_eq!(batch.track_events.len(), nodes);
         for events in &batch.track_events {
             let milestones = milestones(events);
-            assert_eq!(milestones[..4], [Event::FirstPoll, Event::Probe, Event::WriteBegin, WRITTEN]);
-            assert!(milestones[4..].chunks(2).all(|pair| pair == [Event::ReadBegin, READ]));
+            assert_eq!(
+                milestones[..4],
+                [Event::FirstPoll, Event::Probe, Event::WriteBegin, WRITTEN]
+            );
+            assert!(milestones[4..]
+                .chunks(2)
+                .all(|pair| pair == [Event::ReadBegin, READ]));
         }
-        assert_eq!(milestones(&batch.events).iter().filter(|event| **event == Event::JoinReady).count(), nodes);
+        assert_eq!(
+            milestones(&batch.events)
+                .iter()
+                .filter(|event| **event == Event::JoinReady)
+                .count(),
+            nodes
+        );
         assert_eq!(batch.summary.attempts as usize, nodes);
     }
 }
@@ -133,11 +182,18 @@ fn the_slowest_node_is_the_critical_path() {
     fault(&bench, Some(1), CommandKind::BatchRead, "delay=60ms");
     fault(&bench, Some(2), CommandKind::BatchRead, "delay=30ms");
     let mut operations = batch_of(200);
-    let batch = bench.record(Operation::BatchRead, bench.client.batch(&BatchPolicy::default(), &mut operations));
+    let batch = bench.record(
+        Operation::BatchRead,
+        bench.client.batch(&BatchPolicy::default(), &mut operations),
+    );
     batch.value.unwrap();
     let waited = stage(&batch.summary, Stage::NetworkWait);
     assert!(waited >= Duration::from_millis(55), "{waited:?}");
-    assert!(waited <= batch.outside, "{waited:?} of {:?}: waits were counted twice", batch.outside);
+    assert!(
+        waited <= batch.outside,
+        "{waited:?} of {:?}: waits were counted twice",
+        batch.outside
+    );
     let slow = bench.cluster.addresses()[1].to_string();
     let mut at_slow = 0;
     batch.summary.per_node(|node, stage, nanos| {
@@ -192,7 +248,11 @@ fn a_retry_is_another_attempt_with_its_backoff() {
 
 #[test]
 fn an_exhausted_pool_is_backoff() {
-    let policy = ClientPolicy { max_conns_per_node: 1, conn_pools_per_node: 1, ..ClientPolicy::default() };
+    let policy = ClientPolicy {
+        max_conns_per_node: 1,
+        conn_pools_per_node: 1,
+        ..ClientPolicy::default()
+    };
     let bench = Bench::with_policy(1, policy);
     fault(&bench, None, CommandKind::Read, "delay=60ms");
     let holder = std::sync::Arc::new(());
@@ -200,7 +260,10 @@ fn an_exhausted_pool_is_backoff() {
         let first = holder.clone();
         scope.spawn(|| {
             let _held = first;
-            bench.runtime.block_on(bench.client.get(&ReadPolicy::default(), &key(1), Bins::All)).unwrap();
+            bench
+                .runtime
+                .block_on(bench.client.get(&ReadPolicy::default(), &key(1), Bins::All))
+                .unwrap();
         });
         while bench.cluster.stats(0).commands_of(CommandKind::Read) == 0 {
             std::thread::sleep(Duration::from_millis(1));
@@ -214,7 +277,10 @@ fn an_exhausted_pool_is_backoff() {
 
 #[test]
 fn background_tasks_leave_no_trace_in_an_operation() {
-    let policy = ClientPolicy { min_conns_per_node: 0, ..ClientPolicy::default() };
+    let policy = ClientPolicy {
+        min_conns_per_node: 0,
+        ..ClientPolicy::default()
+    };
     let bench = Bench::with_policy(1, policy);
     fault(&bench, None, CommandKind::Read, "delay=50ms");
     // The first of these finds a connection; the others make the driver open more of them in

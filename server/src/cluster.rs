@@ -113,15 +113,14 @@ impl Cluster {
     /// Brings a node back on its old port, with the partitions it had.
     ///
     /// # Errors
-    /// The node is not there, or its port has been taken.
+    /// The node is not there, or its port cannot be opened.
     pub fn node_up(&self, node: usize) -> Result<(), NodeError> {
         self.check_node(node)?;
         if self.server().topology.read().is_up(node) {
             return Ok(());
         }
-        let listener = listen(self.server().nodes[node].address)
-            .map_err(|error| NodeError::Io { node, error })?;
-        self.network.open(node, listener);
+        let reopened = self.network.reopen(node);
+        reopened.map_err(|error| NodeError::Io { node, error })?;
         self.server().topology.write().set_up(node, true);
         Ok(())
     }

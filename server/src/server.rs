@@ -1,7 +1,7 @@
 //! The state all nodes share, and how one request runs through it. Sockets are in `net`.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -31,6 +31,7 @@ pub(crate) struct Server {
     pub(crate) topology: RwLock<Topology>,
     pub(crate) faults: FaultTable,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) started: Instant,
 }
 
 /// One node's identity and counters.
@@ -57,6 +58,7 @@ impl Server {
             topology: RwLock::new(Topology::new(addresses.len(), options.replication_factor)),
             faults: FaultTable::new(options.seed, addresses.len()),
             nodes: nodes.collect(),
+            started: Instant::now(),
             options,
         }
     }

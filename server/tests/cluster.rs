@@ -4,7 +4,9 @@
 mod support;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aerospike_embedded::{Cluster, CommandKind, NamespaceOptions, NodeError, Options};
@@ -182,6 +184,56 @@ fn counters_tell_what_a_node_has_seen() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(cluster.stats(0).connections_open, 0);
+}
+
+#[test]
+fn nodes_come_and_go_under_load_and_the_cluster_stops_in_the_middle_of_it() {
+    let cluster = nodes(3);
+    let stopping = AtomicBool::new(false);
+    let answered = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for n in 0..16u32 {
+            let (stopping, answered, addresses) = (&stopping, &answered, cluster.addresses());
+            scope.spawn(move || {
+                let rows = [row(n, Attributes::read_all()), repeat(n + 1)];
+                while !stopping.load(Ordering::Relaxed) {
+                    let Ok(mut client) = Client::try_connect(addresses[n as usize % 3]) else {
+                        std::thread::sleep(Duration::from_millis(1));
+                        continue;
+                    };
+                    while client.try_call(&Command::put(n, 1)).is_ok() {
+                        let Ok(reply) = client.try_call(&Command::get(n)) else {
+                            break;
+                        };
+                        assert_eq!(reply.int("a"), 1);
+                        if client.stream.write_all(&batch(0, &rows).encode()).is_err()
+                            || client.frame().is_err()
+                        {
+                            break;
+                        }
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        for round in 0..12 {
+            cluster.node_down(round % 3).unwrap();
+            assert_eq!(cluster.stats(round % 3).connections_open, 0);
+            cluster.move_partitions();
+            cluster.node_up(round % 3).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        cluster.stop();
+        stopping.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 100);
+    let stats: Vec<_> = (0..3).map(|node| cluster.stats(node)).collect();
+    assert!(
+        stats
+            .iter()
+            .all(|stats| stats.connections_open == 0 && stats.malformed_frames == 0),
+        "{stats:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aerospike_stages::{Lane, Operation};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDict};
+use pyo3::types::PyAny;
 
 use crate::client::connecting::Plan;
 use crate::client::methods::operation_methods;
@@ -43,7 +43,7 @@ impl AsyncClient {
 #[pymethods]
 impl AsyncClient {
     #[new]
-    fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(AsyncClient { state: Arc::new(ClientState::new(config)?) })
     }
 
@@ -54,7 +54,7 @@ impl AsyncClient {
         password: Option<String>,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let plan = Plan::new(py, &slf.get().state, username, password)?;
+        let plan = Plan::new(&slf.get().state, username, password)?;
         let state = slf.get().state.clone();
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Asyncio);

@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::client::state::Connected;
-use crate::convert::policies::{client_config, ClientConfig};
 use crate::error::Fault;
 use crate::lanes::runtime;
 use crate::client::state::ClientState;
@@ -21,17 +20,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads the configuration.
-    pub fn new(
-        py: Python<'_>,
-        state: &ClientState,
-        username: Option<String>,
-        password: Option<String>,
-    ) -> PyResult<Self> {
-        let ClientConfig { policy, hosts, max_concurrent_operations, operation_queue_timeout_ms } =
-            client_config(state.config(py), username, password)?;
-        let limiter = Limiter::new(max_concurrent_operations, operation_queue_timeout_ms);
-        Ok(Plan { policy, hosts, limiter, runtime: runtime::handle()? })
+    /// Takes the configuration, with another user if one is named.
+    pub fn new(state: &ClientState, username: Option<String>, password: Option<String>) -> PyResult<Self> {
+        let config = state.config();
+        Ok(Plan {
+            policy: config.policy_for(username, password)?,
+            hosts: config.hosts.clone(),
+            limiter: config.limiter.clone(),
+            runtime: runtime::handle()?,
+        })
     }
 
     /// Where the connecting runs.

@@ -6,27 +6,27 @@ macro_rules! operation_methods {
         const _: () = {
             use aerospike_stages::Operation;
             use pyo3::prelude::*;
-            use pyo3::types::{PyAny, PyDict};
+            use pyo3::types::PyAny;
 
-            use crate::convert::request;
+            use crate::convert::arguments;
 
             type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
-            type Options<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
+            type Optional<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
             #[pymethods]
             impl $class {
                 #[pyo3(signature = (command, policy=None))]
-                fn info_all(slf: &Bound<'_, Self>, command: String, policy: Options<'_, '_>) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::InfoAll, || request::info_all(command, policy))
+                fn info_all(slf: &Bound<'_, Self>, command: &str, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
+                    Self::call(slf, Operation::InfoAll, || arguments::info_all(command, policy))
                 }
 
                 #[pyo3(signature = (command, policy=None))]
                 fn info_random_node(
                     slf: &Bound<'_, Self>,
-                    command: String,
-                    policy: Options<'_, '_>,
+                    command: &str,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::InfoRandomNode, || request::info_random_node(command, policy))
+                    Self::call(slf, Operation::InfoRandomNode, || arguments::info_random_node(command, policy))
                 }
 
                 #[pyo3(signature = (key, bins, meta=None, policy=None))]
@@ -34,15 +34,15 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     bins: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Put, || request::put(key, bins, meta, policy))
+                    Self::call(slf, Operation::Put, || arguments::put(key, bins, meta, policy))
                 }
 
                 #[pyo3(signature = (key, policy=None))]
-                fn get(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Options<'_, '_>) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Get, || request::get(key, policy))
+                fn get(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
+                    Self::call(slf, Operation::Get, || arguments::get(key, policy))
                 }
 
                 #[pyo3(signature = (key, bins, policy=None))]
@@ -50,24 +50,24 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     bins: Argument<'_, '_>,
-                    policy: Options<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Select, || request::select(key, bins, policy))
+                    Self::call(slf, Operation::Select, || arguments::select(key, bins, policy))
                 }
 
                 #[pyo3(signature = (key, policy=None))]
-                fn exists(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Options<'_, '_>) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Exists, || request::exists(key, policy))
+                fn exists(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
+                    Self::call(slf, Operation::Exists, || arguments::exists(key, policy))
                 }
 
                 #[pyo3(signature = (key, meta=None, policy=None))]
                 fn remove(
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Remove, || request::remove(key, meta, policy))
+                    Self::call(slf, Operation::Remove, || arguments::remove(key, meta, policy))
                 }
 
                 #[pyo3(signature = (key, val=0, meta=None, policy=None))]
@@ -75,10 +75,10 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     val: i64,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Touch, || request::touch(key, val, meta, policy))
+                    Self::call(slf, Operation::Touch, || arguments::touch(key, val, meta, policy))
                 }
 
                 #[pyo3(signature = (key, bin, val, meta=None, policy=None))]
@@ -87,10 +87,10 @@ macro_rules! operation_methods {
                     key: Argument<'_, '_>,
                     bin: &str,
                     val: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Append, || request::append(key, bin, val, meta, policy))
+                    Self::call(slf, Operation::Append, || arguments::append(key, bin, val, meta, policy))
                 }
 
                 #[pyo3(signature = (key, bin, val, meta=None, policy=None))]
@@ -99,10 +99,10 @@ macro_rules! operation_methods {
                     key: Argument<'_, '_>,
                     bin: &str,
                     val: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Prepend, || request::prepend(key, bin, val, meta, policy))
+                    Self::call(slf, Operation::Prepend, || arguments::prepend(key, bin, val, meta, policy))
                 }
 
                 #[pyo3(signature = (key, bin, offset, meta=None, policy=None))]
@@ -111,10 +111,10 @@ macro_rules! operation_methods {
                     key: Argument<'_, '_>,
                     bin: &str,
                     offset: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Increment, || request::increment(key, bin, offset, meta, policy))
+                    Self::call(slf, Operation::Increment, || arguments::increment(key, bin, offset, meta, policy))
                 }
 
                 #[pyo3(signature = (key, bin_names, meta=None, policy=None))]
@@ -122,10 +122,10 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     bin_names: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::RemoveBin, || request::remove_bin(key, bin_names, meta, policy))
+                    Self::call(slf, Operation::RemoveBin, || arguments::remove_bin(key, bin_names, meta, policy))
                 }
 
                 #[pyo3(signature = (key, ops, meta=None, policy=None))]
@@ -133,10 +133,10 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     ops: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Operate, || request::operate(key, ops, meta, policy))
+                    Self::call(slf, Operation::Operate, || arguments::operate(key, ops, meta, policy))
                 }
 
                 #[pyo3(signature = (key, ops, meta=None, policy=None))]
@@ -144,30 +144,30 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
                     ops: Argument<'_, '_>,
-                    meta: Options<'_, '_>,
-                    policy: Options<'_, '_>,
+                    meta: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::OperateOrdered, || request::operate_ordered(key, ops, meta, policy))
+                    Self::call(slf, Operation::OperateOrdered, || arguments::operate_ordered(key, ops, meta, policy))
                 }
 
                 #[pyo3(signature = (keys, bins=None, policy=None))]
                 fn batch_read(
                     slf: &Bound<'_, Self>,
                     keys: Argument<'_, '_>,
-                    bins: Option<Argument<'_, '_>>,
-                    policy: Options<'_, '_>,
+                    bins: Optional<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchRead, || request::batch_read(keys, bins, policy))
+                    Self::call(slf, Operation::BatchRead, || arguments::batch_read(keys, bins, policy))
                 }
 
                 #[pyo3(signature = (records, policy=None, retry=0))]
                 fn batch_write(
                     slf: &Bound<'_, Self>,
                     records: Argument<'_, '_>,
-                    policy: Options<'_, '_>,
-                    retry: u32,
+                    policy: Optional<'_, '_>,
+                    retry: i64,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchWrite, || request::batch_write(records, policy, retry))
+                    Self::call(slf, Operation::BatchWrite, || arguments::batch_write(records, policy, retry))
                 }
 
                 #[pyo3(signature = (keys, ops, policy=None))]
@@ -175,29 +175,29 @@ macro_rules! operation_methods {
                     slf: &Bound<'_, Self>,
                     keys: Argument<'_, '_>,
                     ops: Argument<'_, '_>,
-                    policy: Options<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchOperate, || request::batch_operate(keys, ops, policy))
+                    Self::call(slf, Operation::BatchOperate, || arguments::batch_operate(keys, ops, policy))
                 }
 
                 #[pyo3(signature = (keys, policy=None))]
                 fn batch_remove(
                     slf: &Bound<'_, Self>,
                     keys: Argument<'_, '_>,
-                    policy: Options<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchRemove, || request::batch_remove(keys, policy))
+                    Self::call(slf, Operation::BatchRemove, || arguments::batch_remove(keys, policy))
                 }
 
                 #[pyo3(signature = (namespace, set_name, nanos=0, policy=None))]
                 fn truncate(
                     slf: &Bound<'_, Self>,
-                    namespace: String,
-                    set_name: String,
+                    namespace: &str,
+                    set_name: &str,
                     nanos: i64,
-                    policy: Options<'_, '_>,
+                    policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Truncate, || request::truncate(namespace, set_name, nanos, policy))
+                    Self::call(slf, Operation::Truncate, || arguments::truncate(namespace, set_name, nanos, policy))
                 }
             }
         };

@@ -6,9 +6,10 @@ use aerospike_stages::{clock, current, Stage};
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::PyAny;
 use tokio::runtime::Handle;
 
+use crate::convert::client_config::ClientConfig;
 use crate::error::Fault;
 use crate::lanes::fork;
 use crate::ops;
@@ -64,19 +65,19 @@ fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// The state of a client object.
 pub struct ClientState {
-    config: Py<PyDict>,
+    config: ClientConfig,
     connected: ArcSwapOption<Connected>,
 }
 
 impl ClientState {
     /// A client that is not connected yet.
-    pub fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
-        Ok(ClientState { config: config.copy()?.unbind(), connected: ArcSwapOption::empty() })
+    pub fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(ClientState { config: ClientConfig::from_python(config)?, connected: ArcSwapOption::empty() })
     }
 
     /// The configuration as it was given.
-    pub fn config<'py>(&self, py: Python<'py>) -> &Bound<'py, PyDict> {
-        self.config.bind(py)
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
     }
 
     /// The session that operations work with.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use aerospike_stages::{Lane, Operation};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDict};
+use pyo3::types::PyAny;
 
 use crate::client::connecting::Plan;
 use crate::client::methods::operation_methods;
 use crate::client::state::ClientState;
 use crate::lanes::blocking;
 use crate::lanes::call::Call;
-use crate::ops::request::{Reply, Request};
+use crate::ops::request::Request;
 
 /// The synchronous client.
 #[pyclass(subclass, frozen, weakref, module = "aerospike_py._aerospike")]
@@ -41,7 +41,7 @@ impl Client {
 #[pymethods]
 impl Client {
     #[new]
-    fn new(config: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(Client { state: Arc::new(ClientState::new(config)?) })
     }
 
@@ -52,7 +52,7 @@ impl Client {
         password: Option<String>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
-        let plan = Plan::new(py, &slf.get().state, username, password)?;
+        let plan = Plan::new(&slf.get().state, username, password)?;
         let state = slf.get().state.clone();
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Sync);

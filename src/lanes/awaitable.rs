@@ -287,18 +287,18 @@ impl Operation {
         Self::cancel(slf, None).map(drop)
     }
 
-    #[getter]
-    fn get__asyncio_future_blocking(&self) -> bool {
+    #[getter(_asyncio_future_blocking)]
+    fn is_blocking(&self) -> bool {
         self.shared.lock().blocking
     }
 
-    #[setter]
-    fn set__asyncio_future_blocking(&self, blocking: bool) {
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, blocking: bool) {
         self.shared.lock().blocking = blocking;
     }
 
-    #[getter]
-    fn get__loop(&self, py: Python<'_>) -> Py<PyAny> {
+    #[getter(_loop)]
+    fn event_loop(&self, py: Python<'_>) -> Py<PyAny> {
         self.shared.bridge.event_loop().clone_ref(py)
     }
 

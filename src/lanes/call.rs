@@ -34,7 +34,7 @@ impl Call {
         let staged = collector::is_enabled();
         let started = (staged || is_metrics_enabled()).then(clock::now_ns);
         let recorder = match started {
-            Some(at) if staged => Some(Box::new(Recorder::start(operation, lane, at))),
+            Some(at) if staged => Some(collector::begin(operation, lane, at)),
             _ => None,
         };
         Call { operation, lane, started, recorder }
@@ -65,8 +65,8 @@ impl Call {
     pub fn finish(self, outcome: Outcome) {
         let Some(started) = self.started else { return };
         let ended = clock::now_ns();
-        if let Some(mut recorder) = self.recorder {
-            collector::record(&recorder.finish(outcome, ended));
+        if let Some(recorder) = self.recorder {
+            collector::finish(recorder, outcome, ended);
         }
         if is_metrics_enabled() {
             collector::record_duration(self.operation, self.lane, outcome, ended.saturating_sub(started));

@@ -1,6 +1,11 @@
 //! Drives the unmodified driver through this crate against the embedded server and hands out
 //! what was recorded.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::future::Future;
@@ -10,7 +15,9 @@ use aerospike_core::{as_bin, as_key, Bins, Client, ClientPolicy, Key, ReadPolicy
 use aerospike_embedded::{Cluster, Options};
 use aerospike_stages::event::Stamped;
 use aerospike_stages::invariants::check;
-use aerospike_stages::{clock, collector, Event, Lane, Observed, Operation, Outcome, Recorder, Stage, Summary};
+use aerospike_stages::{
+    clock, collector, Event, Lane, Observed, Operation, Outcome, Recorder, Stage, Summary,
+};
 
 /// A cluster with a connected client, on a runtime of its own.
 pub struct Bench {
@@ -36,20 +43,40 @@ impl Bench {
 
     pub fn with_policy(nodes: usize, policy: ClientPolicy) -> Self {
         collector::set_enabled(true);
-        let cluster = Cluster::start(Options { nodes, ..Options::default() }).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let hosts = cluster.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let cluster = Cluster::start(Options {
+            nodes,
+            ..Options::default()
+        })
+        .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let hosts = cluster
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         let client = runtime.block_on(async {
             let client = Client::new(&policy, &hosts).await.unwrap();
             let deadline = Instant::now() + Duration::from_secs(10);
             while client.node_names().len() < nodes {
-                assert!(Instant::now() < deadline, "the client has found {:?}", client.node_names());
+                assert!(
+                    Instant::now() < deadline,
+                    "the client has found {:?}",
+                    client.node_names()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             client
         });
-        let bench = Bench { cluster, client, runtime };
+        let bench = Bench {
+            cluster,
+            client,
+            runtime,
+        };
         for i in 0..200 {
             bench.put(i);
         }
@@ -58,10 +85,16 @@ impl Bench {
 
     pub fn put(&self, i: i64) {
         let bins = [as_bin!("number", i), as_bin!("text", format!("value {i}"))];
-        self.runtime.block_on(self.client.put(&WritePolicy::default(), &key(i), &bins)).unwrap();
+        self.runtime
+            .block_on(self.client.put(&WritePolicy::default(), &key(i), &bins))
+            .unwrap();
     }
 
-    pub fn get(&self, i: i64, policy: &ReadPolicy) -> Recorded<aerospike_core::Result<aerospike_core::Record>> {
+    pub fn get(
+        &self,
+        i: i64,
+        policy: &ReadPolicy,
+    ) -> Recorded<aerospike_core::Result<aerospike_core::Record>> {
         self.record(Operation::Get, self.client.get(policy, &key(i), Bins::All))
     }
 
@@ -76,11 +109,20 @@ impl Bench {
         recorder.keep_events();
         let observation = self.runtime.block_on(Observed::new(future, Some(recorder)));
         let mut recorder = observation.recorder.unwrap();
-        let outcome = if observation.value.is_ok() { Outcome::Ok } else { Outcome::ServerError };
+        let outcome = if observation.value.is_ok() {
+            Outcome::Ok
+        } else {
+            Outcome::ServerError
+        };
         let summary = recorder.finish(outcome, clock::now_ns());
         let outside = outside.elapsed();
         check(&summary).unwrap();
-        let plain = |stamped: &[Stamped]| stamped.iter().map(|stamped| stamped.event).collect::<Vec<_>>();
+        let plain = |stamped: &[Stamped]| {
+            stamped
+                .iter()
+                .map(|stamped| stamped.event)
+                .collect::<Vec<_>>()
+        };
         Recorded {
             value: observation.value,
             summary,
@@ -111,7 +153,11 @@ pub fn milestones(events: &[Event]) -> Vec<Event> {
         .filter(|event| {
             !matches!(
                 event,
-                Event::ReadPending { .. } | Event::WritePending | Event::TimerBegin | Event::TimerEnd | Event::JoinPending
+                Event::ReadPending { .. }
+                    | Event::WritePending
+                    | Event::TimerBegin
+                    | Event::TimerEnd
+                    | Event::JoinPending
             )
         })
         .map(|event| match event {
@@ -124,5 +170,8 @@ pub fn milestones(events: &[Event]) -> Vec<Event> {
 
 /// The largest stage of an operation, the one a report would name.
 pub fn largest(summary: &Summary) -> Stage {
-    Stage::ALL.into_iter().max_by_key(|stage| summary.stage(*stage)).unwrap()
+    Stage::ALL
+        .into_iter()
+        .max_by_key(|stage| summary.stage(*stage))
+        .unwrap()
 }

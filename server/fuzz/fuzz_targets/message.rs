@@ -1,4 +1,6 @@
 //! Feeds arbitrary bytes through parsing and execution, as a connection would.
+//!
+//! Run from `server/` with `cargo +nightly fuzz run message`.
 
 #![no_main]
 

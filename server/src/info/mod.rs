@@ -64,24 +64,31 @@ fn answer(server: &Server, node: usize, request: &str) -> String {
         "build_os" => std::env::consts::OS.to_owned(),
         "features" => FEATURES.to_owned(),
         "status" => "ok".to_owned(),
-        "compatibility-id" => "15".to_owned(),
         "cluster-name" => server
             .options
             .cluster_name
             .clone()
             .unwrap_or_else(|| "null".to_owned()),
-        "health-outliers" | "health-stats" | "sindex" | "sindex-list" | "udf-list" | "jobs"
-        | "query-show" | "scan-show" | "best-practices" | "tps" | "feature-key" => String::new(),
+        // Truly empty: nothing is unhealthy, indexed, registered or running.
+        "health-outliers" | "health-stats" | "sindex-list" | "udf-list" | "query-show" => {
+            String::new()
+        }
+        "best-practices" => "failed_best_practices=none".to_owned(),
         "user-agent-set" => "ok".to_owned(),
-        "sindex-create" | "sindex-delete" | "udf-put" | "udf-remove" | "sindex-exists"
-        | "sindex-stat" => "ERROR:16:not supported by this server".to_owned(),
+        "sindex-create"
+        | "sindex-delete"
+        | "sindex-exists"
+        | "sindex-stat"
+        | "udf-put"
+        | "udf-remove"
+        | "truncate-undo"
+        | "truncate-namespace-undo" => "ERROR:16:not supported by this server".to_owned(),
         "get-config" => stats::config(server, &parameters),
         "namespaces" => stats::namespaces(server),
         "namespace" => stats::namespace(server, node, parameters.0),
         "sets" => stats::sets(server, parameters.0),
         "statistics" => stats::statistics(server, node),
         "truncate" | "truncate-namespace" => truncate::truncate(server, name, &parameters),
-        "truncate-undo" | "truncate-namespace-undo" => "ok".to_owned(),
         _ => topology::answer(server, node, name, &parameters)
             .unwrap_or_else(|| "ERROR:4:unrecognized command".to_owned()),
     }

@@ -31,7 +31,7 @@ pub(super) fn namespace(server: &Server, node: usize, name: &str) -> String {
         topology.replicas(),
         server.options.replication_factor,
         namespace.count(None),
-        namespace.bytes_used(),
+        namespace.bytes_used(None),
         namespace.options.default_ttl,
         namespace.options.max_record_size,
     )
@@ -53,12 +53,12 @@ pub(super) fn sets(server: &Server, path: &str) -> String {
         let wanted = |known: &Arc<[u8]>| set.is_none_or(|set| set.as_bytes() == known.as_ref());
         for known in namespace.set_names().into_iter().filter(wanted) {
             text.push_str(&format!(
-                "ns={}:set={}:objects={}:tombstones=0:data_used_bytes=0:truncate_lut=0:sindexes=0:\
-                 index_populating=false:truncating=false:default-ttl=0:disable-eviction=false:\
-                 enable-index=false:stop-writes-count=0:stop-writes-size=0;",
+                "ns={}:set={}:objects={}:tombstones=0:data_used_bytes={}:sindexes=0:default-ttl=0:\
+                 disable-eviction=false:enable-index=false;",
                 namespace.name(),
                 String::from_utf8_lossy(&known),
                 namespace.count(Some(&known)),
+                namespace.bytes_used(Some(&known)),
             ));
         }
     }
@@ -76,12 +76,13 @@ pub(super) fn statistics(server: &Server, node: usize) -> String {
     format!(
         "cluster_size={};cluster_key={:X};cluster_integrity=true;cluster_is_member=true;\
          migrate_partitions_remaining=0;objects={objects};tombstones=0;client_connections={};\
-         client_connections_opened={};client_connections_closed={};uptime=1",
+         client_connections_opened={};client_connections_closed={};uptime={}",
         topology.members().len(),
         topology.peers_generation(),
         stats.connections_open,
         stats.connections_accepted,
         stats.connections_closed,
+        server.started.elapsed().as_secs(),
     )
 }
 
@@ -98,7 +99,7 @@ pub(super) fn config(server: &Server, parameters: &Parameters<'_>) -> String {
         },
         Some("security") => "enable-security=false".to_owned(),
         Some("service" | "network") | None => format!(
-            "cluster-name={};service-threads={};batch-max-buffers-per-queue=255;proto-fd-max=15000",
+            "cluster-name={};service-threads={}",
             server.options.cluster_name.as_deref().unwrap_or("null"),
             server.options.worker_threads,
         ),

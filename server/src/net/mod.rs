@@ -4,6 +4,7 @@ mod connection;
 mod gate;
 mod worker;
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -37,10 +38,12 @@ pub(crate) struct Network {
     pub(crate) shared: Arc<Shared>,
     handles: Vec<tokio::runtime::Handle>,
     workers: Mutex<Vec<Worker>>,
+    /// Ports of nodes that are down, held so that nobody else takes them meanwhile.
+    held_ports: Mutex<HashMap<usize, Socket>>,
 }
 
-/// Opens a listening socket.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
+/// Takes a port without listening on it yet: until then connecting to it is refused.
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -50,9 +53,18 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn start_listening(socket: Socket) -> io::Result<StdListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Opens a listening socket.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    bind(address).and_then(start_listening)
 }
 
 impl Network {
@@ -69,35 +81,54 @@ impl Network {
             shared,
             handles: workers.iter().map(Worker::handle).collect(),
             workers: Mutex::new(workers),
+            held_ports: Mutex::default(),
         };
         for (node, listener) in listeners.into_iter().enumerate() {
-            network.open(node, listener);
+            network.open(node, listener)?;
         }
         Ok(network)
     }
 
     /// Lets a node accept connections on this socket.
-    pub(crate) fn open(&self, node: usize, listener: StdListener) {
+    fn open(&self, node: usize, listener: StdListener) -> io::Result<()> {
+        let handle = &self.handles[node % self.handles.len()];
+        let listener = {
+            let _runtime = handle.enter();
+            TcpListener::from_std(listener)?
+        };
         let accept = accept(
             Arc::clone(&self.shared),
             node,
             listener,
             self.handles.clone(),
         );
-        let handle = &self.handles[node % self.handles.len()];
         self.shared.gates[node].open(handle, accept);
+        Ok(())
+    }
+
+    /// Lets a node that is down listen on its port again.
+    pub(crate) fn reopen(&self, node: usize) -> io::Result<()> {
+        let held = self.held_ports.lock().remove(&node);
+        let listener = match held {
+            Some(socket) => start_listening(socket)?,
+            None => listen(self.shared.server.nodes[node].address)?,
+        };
+        self.open(node, listener)
     }
 
     /// Closes a node's listener and connections and waits until they are closed.
     pub(crate) fn close(&self, node: usize) -> io::Result<()> {
-        if self.shared.gates[node].close(CLOSE_TIMEOUT) {
-            Ok(())
-        } else {
-            Err(io::Error::new(
+        if !self.shared.gates[node].close(CLOSE_TIMEOUT) {
+            return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the node's sockets did not close in time",
-            ))
+            ));
         }
+        let mut held_ports = self.held_ports.lock();
+        if let Entry::Vacant(place) = held_ports.entry(node) {
+            place.insert(bind(self.shared.server.nodes[node].address)?);
+        }
+        Ok(())
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -110,18 +141,16 @@ impl Network {
         workers.iter().for_each(Worker::signal);
         workers.into_iter().for_each(Worker::join);
         self.shared.timer.stop();
+        self.held_ports.lock().clear();
     }
 }
 
 async fn accept(
     shared: Arc<Shared>,
     node: usize,
-    listener: StdListener,
+    listener: TcpListener,
     handles: Vec<tokio::runtime::Handle>,
 ) {
-    let Ok(listener) = TcpListener::from_std(listener) else {
-        return;
-    };
     // Nodes start at different workers, so that few connections do not all meet on one.
     let mut next = node;
     loop {

@@ -129,14 +129,22 @@ impl Namespace {
             .sum()
     }
 
-    /// Bytes of all bins, keys and names stored.
-    pub(crate) fn bytes_used(&self) -> usize {
+    /// Bytes of the bins and keys stored, of one set or of all.
+    pub(crate) fn bytes_used(&self, set: Option<&[u8]>) -> usize {
         let size = |record: &Record| {
             record.bins.wire().len() + record.key.as_ref().map_or(0, |key| key.len())
         };
+        let wanted = |record: &&Record| set.is_none_or(|set| record.is_in_set(set));
         self.partitions
             .iter()
-            .map(|partition| partition.lock().values().map(size).sum::<usize>())
+            .map(|partition| {
+                partition
+                    .lock()
+                    .values()
+                    .filter(wanted)
+                    .map(size)
+                    .sum::<usize>()
+            })
             .sum()
     }
 

@@ -68,10 +68,16 @@ fn to_ns(ticks: u64, scale: Scale) -> u64 {
 }
 
 fn scale_between(first: Anchor, second: Anchor) -> Option<Scale> {
-    let ticks = second.ticks.checked_sub(first.ticks).filter(|ticks| *ticks > 0)?;
+    let ticks = second
+        .ticks
+        .checked_sub(first.ticks)
+        .filter(|ticks| *ticks > 0)?;
     let nanos = second.instant.duration_since(first.instant).as_nanos();
     let multiplier = u64::try_from((nanos << SHIFT) / u128::from(ticks)).ok()?;
-    (multiplier > 0).then_some(Scale { base: first.ticks, multiplier })
+    (multiplier > 0).then_some(Scale {
+        base: first.ticks,
+        multiplier,
+    })
 }
 
 /// The tightest of a few paired readings, so that a preemption between the two does not skew it.
@@ -80,7 +86,13 @@ fn anchor() -> Anchor {
         let before = ticks();
         let instant = Instant::now();
         let after = ticks();
-        (after.saturating_sub(before), Anchor { instant, ticks: before + after.saturating_sub(before) / 2 })
+        (
+            after.saturating_sub(before),
+            Anchor {
+                instant,
+                ticks: before + after.saturating_sub(before) / 2,
+            },
+        )
     };
     let mut best = read();
     for _ in 0..16 {
@@ -126,8 +138,14 @@ mod tests {
         calibrate();
         let (started, first) = (Instant::now(), now_ns());
         std::thread::sleep(Duration::from_millis(30));
-        let (elapsed, measured) = (started.elapsed().as_nanos() as f64, (now_ns() - first) as f64);
-        assert!((measured / elapsed - 1.0).abs() < 0.02, "{measured} against {elapsed}");
+        let (elapsed, measured) = (
+            started.elapsed().as_nanos() as f64,
+            (now_ns() - first) as f64,
+        );
+        assert!(
+            (measured / elapsed - 1.0).abs() < 0.02,
+            "{measured} against {elapsed}"
+        );
     }
 
     #[test]
@@ -144,8 +162,14 @@ mod tests {
     #[test]
     fn a_known_rate_converts_exactly() {
         let instant = Instant::now();
-        let first = Anchor { instant, ticks: 1_000 };
-        let second = Anchor { instant: instant + Duration::from_nanos(1_000_000), ticks: 1_000 + 2_500_000 };
+        let first = Anchor {
+            instant,
+            ticks: 1_000,
+        };
+        let second = Anchor {
+            instant: instant + Duration::from_nanos(1_000_000),
+            ticks: 1_000 + 2_500_000,
+        };
         let scale = scale_between(first, second).unwrap();
         assert_eq!(to_ns(1_000, scale), 0);
         let converted = to_ns(1_000 + 25_000_000, scale);

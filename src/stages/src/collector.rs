@@ -5,7 +5,7 @@
 //! thread goes on with the same shard, so a shard is never lost and there are never more of
 //! them than there were threads at once.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -13,14 +13,16 @@ use crate::clock;
 use crate::histogram::{bump, Counts, Histogram};
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
-use crate::recorder::Origin;
-use crate::summary::Summary;
+use crate::recorder::{Origin, Recorder};
 use crate::table::Stage;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static EVER_ENABLED: AtomicBool = AtomicBool::new(false);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { shards: Vec::new(), free: Vec::new() });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    shards: Vec::new(),
+    free: Vec::new(),
+});
 
 struct Registry {
     shards: Vec<Arc<Shard>>,
@@ -126,22 +128,68 @@ fn with_shard(visit: impl FnOnce(&Shard)) {
     }
 }
 
-/// Adds a finished operation. Never fails and never waits; what cannot be recorded is counted.
-pub fn record(summary: &Summary) {
+thread_local! {
+    /// Recorders to use again: an operation then costs no allocation.
+    #[expect(clippy::vec_box, reason = "the box is what is handed on, so that a recorder never moves")]
+    static IDLE: RefCell<Vec<Box<Recorder>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many recorders a thread keeps.
+const MAX_IDLE: usize = 64;
+
+/// A recorder for an operation that starts now.
+#[must_use]
+pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
+    let idle = IDLE
+        .try_with(|idle| idle.borrow_mut().pop())
+        .unwrap_or_default();
+    match idle {
+        Some(mut recorder) => {
+            recorder.restart(operation, lane, at);
+            recorder
+        }
+        None => Box::new(Recorder::start(operation, lane, at)),
+    }
+}
+
+/// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
+/// counted.
+pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64) {
+    record(&mut recorder, outcome, at);
+    let _ = IDLE.try_with(|idle| {
+        let mut idle = idle.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(recorder);
+        }
+    });
+}
+
+fn record(recorder: &mut Recorder, outcome: Outcome, at: u64) {
+    let origin = recorder.origin();
+    let ending = recorder.close(outcome, at);
     with_shard(|shard| {
-        let cells = shard.cells(summary.operation, summary.lane);
-        cells.wall.record(summary.wall);
-        bump(&cells.outcomes[summary.outcome as usize], 1);
-        if let Some(stage) = summary.failed_in {
+        let cells = shard.cells(origin.operation, origin.lane);
+        let mut stages = [0u64; Stage::COUNT];
+        recorder.visit(|segment| {
+            let nanos = segment.end - segment.start;
+            stages[segment.stage.index()] += nanos;
+            if segment.node != NodeId::NONE {
+                bump(
+                    &cells.nodes[segment.node.index()][segment.stage.index()],
+                    nanos,
+                );
+            }
+        });
+        cells.wall.record(ending.wall);
+        bump(&cells.outcomes[outcome as usize], 1);
+        if let Some(stage) = ending.failed_in {
             bump(&cells.failed_in[stage.index()], 1);
         }
-        for stage in Stage::ALL {
-            let nanos = summary.stage(stage);
-            if nanos > 0 {
-                cells.stages[stage.index()].get_or_init(Histogram::default).record(nanos);
+        for (nanos, histogram) in stages.iter().zip(&cells.stages) {
+            if *nanos > 0 {
+                histogram.get_or_init(Histogram::default).record(*nanos);
             }
         }
-        summary.per_node(|node, stage, nanos| bump(&cells.nodes[node.index()][stage.index()], nanos));
     });
 }
 
@@ -157,7 +205,11 @@ pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos
 /// Adds a conversion to Python that happened after the operation had ended.
 pub fn record_deferred(origin: Origin, nanos: u64) {
     with_shard(|shard| {
-        shard.cells(origin.operation, origin.lane).deferred.get_or_init(Histogram::default).record(nanos);
+        shard
+            .cells(origin.operation, origin.lane)
+            .deferred
+            .get_or_init(Histogram::default)
+            .record(nanos);
     });
 }
 
@@ -247,7 +299,12 @@ impl Totals {
             wall: self.wall.since(&earlier.wall),
             outcomes: std::array::from_fn(|i| minus(self.outcomes[i], earlier.outcomes[i])),
             failed_in: std::array::from_fn(|i| minus(self.failed_in[i], earlier.failed_in[i])),
-            stages: self.stages.iter().zip(&earlier.stages).map(|(now, then)| now.since(then)).collect(),
+            stages: self
+                .stages
+                .iter()
+                .zip(&earlier.stages)
+                .map(|(now, then)| now.since(then))
+                .collect(),
             deferred: self.deferred.since(&earlier.deferred),
             nodes: self
                 .nodes
@@ -263,12 +320,17 @@ impl Totals {
 /// are left out.
 #[must_use]
 pub fn totals() -> Vec<Totals> {
-    let Ok(registry) = REGISTRY.lock() else { return Vec::new() };
+    let Ok(registry) = REGISTRY.lock() else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for &operation in Operation::ALL {
         for lane in Lane::ALL {
-            let mut cells =
-                registry.shards.iter().filter_map(|shard| shard.cells[operation as usize][lane as usize].get()).peekable();
+            let mut cells = registry
+                .shards
+                .iter()
+                .filter_map(|shard| shard.cells[operation as usize][lane as usize].get())
+                .peekable();
             if cells.peek().is_some() {
                 let mut totals = Totals::empty(operation, lane);
                 cells.for_each(|cells| totals.add(cells));

@@ -24,7 +24,10 @@ pub(crate) struct Installed {
 
 /// Makes `recorder` this thread's current one until the guard is given back.
 pub(crate) fn install(recorder: Box<Recorder>) -> Installed {
-    Installed { previous: CURRENT.replace(Some(recorder)), active: true }
+    Installed {
+        previous: CURRENT.replace(Some(recorder)),
+        active: true,
+    }
 }
 
 impl Installed {
@@ -39,8 +42,8 @@ impl Drop for Installed {
     /// Only a panic in the polled future gets here with the recorder still installed.
     fn drop(&mut self) {
         if self.active {
-            if let Some(mut recorder) = CURRENT.replace(self.previous.take()) {
-                collector::record(&recorder.finish(Outcome::ClientError, now_ns()));
+            if let Some(recorder) = CURRENT.replace(self.previous.take()) {
+                collector::finish(recorder, Outcome::ClientError, now_ns());
             }
         }
     }

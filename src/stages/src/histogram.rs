@@ -63,7 +63,10 @@ impl Default for Histogram {
 /// Adds without a locked instruction: the cell has one writer.
 #[inline]
 pub(crate) fn bump(cell: &AtomicU64, by: u64) {
-    cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    cell.store(
+        cell.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
 }
 
 impl Histogram {
@@ -99,7 +102,11 @@ pub struct Counts {
 
 impl Default for Counts {
     fn default() -> Self {
-        Counts { buckets: vec![0; BUCKETS], sum: 0, max: 0 }
+        Counts {
+            buckets: vec![0; BUCKETS],
+            sum: 0,
+            max: 0,
+        }
     }
 }
 
@@ -123,15 +130,23 @@ impl Counts {
     /// `earlier`, otherwise it is the middle of the highest bucket that grew.
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
-        let buckets: Vec<u64> =
-            self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now.saturating_sub(*then)).collect();
+        let buckets: Vec<u64> = self
+            .buckets
+            .iter()
+            .zip(&earlier.buckets)
+            .map(|(now, then)| now.saturating_sub(*then))
+            .collect();
         let highest = buckets.iter().rposition(|count| *count > 0);
         let max = match highest {
             None => 0,
             Some(bucket) if bucket == bucket_of(self.max) => self.max,
             Some(bucket) => middle_of(bucket),
         };
-        Counts { buckets, sum: self.sum.saturating_sub(earlier.sum), max }
+        Counts {
+            buckets,
+            sum: self.sum.saturating_sub(earlier.sum),
+            max,
+        }
     }
 
     /// The value below which `quantile` (0 to 1) of all values lie, 0 when there are none.

@@ -25,7 +25,9 @@ impl NodeId {
         if let Some(found) = NAMES.read().ok().and_then(|names| position(&names)) {
             return NodeId(found as u8 + 1);
         }
-        let Ok(mut names) = NAMES.write() else { return NodeId::OVERFLOW };
+        let Ok(mut names) = NAMES.write() else {
+            return NodeId::OVERFLOW;
+        };
         if let Some(found) = position(&names) {
             return NodeId(found as u8 + 1);
         }

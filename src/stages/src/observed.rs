@@ -29,7 +29,9 @@ impl Wake for StampWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Only the first wake counts: the task waits to be polled from then on.
-        let _ = self.woken_at.compare_exchange(0, now_ns().max(1), Ordering::AcqRel, Ordering::Relaxed);
+        let _ =
+            self.woken_at
+                .compare_exchange(0, now_ns().max(1), Ordering::AcqRel, Ordering::Relaxed);
         self.inner.wake_by_ref();
     }
 }
@@ -44,11 +46,20 @@ struct Poller {
 
 impl Poller {
     fn new(recorder: Option<Box<Recorder>>) -> Self {
-        Poller { recorder, ..Poller::default() }
+        Poller {
+            recorder,
+            ..Poller::default()
+        }
     }
 
-    fn poll<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        let Some(mut recorder) = self.recorder.take() else { return poll(cx) };
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Some(mut recorder) = self.recorder.take() else {
+            return poll(cx);
+        };
         let (stamp, waker) = self.stamped(cx.waker());
         let now = now_ns();
         let woken = stamp.woken_at.swap(0, Ordering::AcqRel);
@@ -62,7 +73,9 @@ impl Poller {
         let outcome = poll(&mut Context::from_waker(&waker));
         self.recorder = installed.take();
         match &mut self.recorder {
-            Some(recorder) if outcome.is_pending() && !recorder.is_settled() => recorder.settle(now_ns()),
+            Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
+                recorder.settle(now_ns())
+            }
             _ => {}
         }
         outcome
@@ -72,7 +85,10 @@ impl Poller {
         match &self.wake {
             Some((stamp, waker)) if stamp.inner.will_wake(inner) => (stamp.clone(), waker.clone()),
             _ => {
-                let stamp = Arc::new(StampWaker { inner: inner.clone(), woken_at: AtomicU64::new(0) });
+                let stamp = Arc::new(StampWaker {
+                    inner: inner.clone(),
+                    woken_at: AtomicU64::new(0),
+                });
                 let waker = Waker::from(stamp.clone());
                 self.wake = Some((stamp.clone(), waker.clone()));
                 (stamp, waker)
@@ -99,8 +115,8 @@ pin_project! {
 
     impl<F> PinnedDrop for Observed<F> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(mut recorder) = this.project().poller.recorder.take() {
-                collector::record(&recorder.finish(Outcome::Cancelled, now_ns()));
+            if let Some(recorder) = this.project().poller.recorder.take() {
+                collector::finish(recorder, Outcome::Cancelled, now_ns());
             }
         }
     }
@@ -109,7 +125,10 @@ pin_project! {
 impl<F: Future> Observed<F> {
     /// Observes `future`; without a recorder it is only polled.
     pub fn new(future: F, recorder: Option<Box<Recorder>>) -> Self {
-        Observed { future, poller: Poller::new(recorder) }
+        Observed {
+            future,
+            poller: Poller::new(recorder),
+        }
     }
 }
 
@@ -121,7 +140,10 @@ impl<F: Future> Future for Observed<F> {
         let future = this.future;
         this.poller
             .poll(cx, |cx| future.poll(cx))
-            .map(|value| Observation { value, recorder: this.poller.recorder.take() })
+            .map(|value| Observation {
+                value,
+                recorder: this.poller.recorder.take(),
+            })
     }
 }
 
@@ -162,7 +184,14 @@ pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
     match current::with(|recorder| recorder.start_track(now_ns())) {
         Some(recorder) => {
             let slot = TrackSlot::default();
-            Ok((Tracked { future, poller: Poller::new(Some(Box::new(recorder))), slot: slot.clone() }, slot))
+            Ok((
+                Tracked {
+                    future,
+                    poller: Poller::new(Some(Box::new(recorder))),
+                    slot: slot.clone(),
+                },
+                slot,
+            ))
         }
         None => Err(future),
     }

@@ -9,7 +9,7 @@ use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
 use crate::summary::Summary;
 use crate::table::Stage;
-use crate::timeline::Timeline;
+use crate::timeline::{Segment, Timeline};
 use crate::track::{overlay, Track};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -29,6 +29,21 @@ pub struct Origin {
     pub operation: Operation,
     /// Who drove it.
     pub lane: Lane,
+}
+
+/// How an operation ended, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For anything but success: the stage it was in.
+    pub failed_in: Option<Stage>,
+    /// First nanosecond on the recorder's clock.
+    pub start: u64,
+    /// Wall time in nanoseconds.
+    pub wall: u64,
+    /// Connections checked out, over all tracks.
+    pub attempts: u32,
 }
 
 /// Records one operation, or one of its tracks.
@@ -54,13 +69,35 @@ impl Recorder {
     /// Starts recording at the moment the method is entered.
     #[must_use]
     pub fn start(operation: Operation, lane: Lane, at: u64) -> Self {
-        Self::with(next_operation_id(), operation, lane, Timeline::start(at, Stage::KeyParse))
+        Self::with(
+            next_operation_id(),
+            operation,
+            lane,
+            Timeline::start(at, Stage::KeyParse),
+        )
+    }
+
+    /// Starts over with another operation, keeping the memory.
+    pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
+        self.timeline.restart(at, Stage::KeyParse);
+        self.tracks.clear();
+        let timeline = std::mem::replace(&mut self.timeline, Timeline::EMPTY);
+        let tracks = std::mem::take(&mut self.tracks);
+        *self = Recorder {
+            tracks,
+            ..Self::with(next_operation_id(), operation, lane, timeline)
+        };
     }
 
     /// Starts a track: a task that the operation spawned.
     #[must_use]
     pub fn start_track(&self, at: u64) -> Self {
-        let mut track = Self::with(self.id, self.operation, self.lane, Timeline::start(at, Stage::WakeDelay));
+        let mut track = Self::with(
+            self.id,
+            self.operation,
+            self.lane,
+            Timeline::start(at, Stage::WakeDelay),
+        );
         track.events = self.events.as_ref().map(|_| Vec::new());
         track
     }
@@ -95,7 +132,11 @@ impl Recorder {
     /// Which operation this is.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        Origin { id: self.id, operation: self.operation, lane: self.lane }
+        Origin {
+            id: self.id,
+            operation: self.operation,
+            lane: self.lane,
+        }
     }
 
     /// The stage that is running.
@@ -120,7 +161,11 @@ impl Recorder {
     /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
     #[inline]
     pub fn enter(&mut self, stage: Stage, at: u64) {
-        let node = if stage.describe().per_node { self.node } else { NodeId::NONE };
+        let node = if stage.describe().per_node {
+            self.node
+        } else {
+            NodeId::NONE
+        };
         self.timeline.enter(stage, node, at);
     }
 
@@ -151,7 +196,14 @@ impl Recorder {
             }
             Event::WritePending => self.waits_in = Some(Stage::NetworkWrite),
             Event::ReadPending { replied } => {
-                self.wait_in(if replied { Stage::NetworkRead } else { Stage::NetworkWait }, at);
+                self.wait_in(
+                    if replied {
+                        Stage::NetworkRead
+                    } else {
+                        Stage::NetworkWait
+                    },
+                    at,
+                );
             }
             Event::ReadBegin => self.enter(Stage::NetworkRead, at),
             Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
@@ -215,21 +267,47 @@ impl Recorder {
     #[must_use]
     pub fn into_track(mut self, at: u64) -> Track {
         self.timeline.finish(at);
-        Track { timeline: self.timeline, attempts: self.attempts, failed_in: self.failed_in, events: self.events }
+        Track {
+            timeline: self.timeline,
+            attempts: self.attempts,
+            failed_in: self.failed_in,
+            events: self.events,
+        }
     }
 
-    /// Ends the operation and adds up its stages.
+    /// Ends the operation.
     #[must_use]
-    pub fn finish(&mut self, outcome: Outcome, at: u64) -> Summary {
+    pub fn close(&mut self, outcome: Outcome, at: u64) -> Ending {
         let last = self.stage();
         self.timeline.finish(at);
-        let own = self.timeline.segments();
-        let segments = if self.tracks.is_empty() { own } else { overlay(&own, &self.tracks) };
-        let failed_in = match outcome {
-            Outcome::Ok => None,
-            _ => Some(self.failure_stage(last)),
-        };
-        Summary::new(self.id, self.operation, self.lane, outcome, failed_in, self.attempts, segments, &self.timeline)
+        Ending {
+            outcome,
+            failed_in: (outcome != Outcome::Ok).then(|| self.failure_stage(last)),
+            start: self.timeline.started(),
+            wall: self.timeline.ended() - self.timeline.started(),
+            attempts: self.attempts,
+        }
+    }
+
+    /// Calls `visit` with the segments of a closed operation, on its critical path.
+    #[inline]
+    pub fn visit(&self, visit: impl FnMut(Segment)) {
+        if self.tracks.is_empty() {
+            self.timeline.visit(visit);
+        } else {
+            overlay(&self.timeline.segments(), &self.tracks)
+                .into_iter()
+                .for_each(visit);
+        }
+    }
+
+    /// Ends the operation and adds up its stages, with the partition itself.
+    #[must_use]
+    pub fn finish(&mut self, outcome: Outcome, at: u64) -> Summary {
+        let ending = self.close(outcome, at);
+        let mut segments = Vec::new();
+        self.visit(|segment| segments.push(segment));
+        Summary::new(self.origin(), ending, segments)
     }
 
     fn failure_stage(&self, last: Stage) -> Stage {

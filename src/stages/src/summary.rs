@@ -2,8 +2,9 @@
 
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
+use crate::recorder::{Ending, Origin};
 use crate::table::Stage;
-use crate::timeline::{Segment, Timeline};
+use crate::timeline::Segment;
 
 /// A finished operation: its partition and what the partition adds up to.
 #[derive(Debug, Clone)]
@@ -31,31 +32,20 @@ pub struct Summary {
 }
 
 impl Summary {
-    #[expect(clippy::too_many_arguments, reason = "called in one place, by the recorder that owns all of these")]
-    pub(crate) fn new(
-        id: u64,
-        operation: Operation,
-        lane: Lane,
-        outcome: Outcome,
-        failed_in: Option<Stage>,
-        attempts: u32,
-        segments: Vec<Segment>,
-        timeline: &Timeline,
-    ) -> Self {
+    pub(crate) fn new(origin: Origin, ending: Ending, segments: Vec<Segment>) -> Self {
         let mut stages = [0; Stage::COUNT];
         for segment in &segments {
             stages[segment.stage.index()] += segment.end - segment.start;
         }
-        let start = timeline.started();
         Summary {
-            id,
-            operation,
-            lane,
-            outcome,
-            failed_in,
-            attempts,
-            start,
-            wall: timeline.ended() - start,
+            id: origin.id,
+            operation: origin.operation,
+            lane: origin.lane,
+            outcome: ending.outcome,
+            failed_in: ending.failed_in,
+            attempts: ending.attempts,
+            start: ending.start,
+            wall: ending.wall,
             stages,
             segments,
         }
@@ -69,7 +59,11 @@ impl Summary {
 
     /// Calls `visit` with every node, stage and time that belongs to a node.
     pub fn per_node(&self, mut visit: impl FnMut(NodeId, Stage, u64)) {
-        for segment in self.segments.iter().filter(|segment| segment.node != NodeId::NONE) {
+        for segment in self
+            .segments
+            .iter()
+            .filter(|segment| segment.node != NodeId::NONE)
+        {
             visit(segment.node, segment.stage, segment.end - segment.start);
         }
     }

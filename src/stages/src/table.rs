@@ -249,7 +249,15 @@ mod tests {
     fn every_row_says_everything() {
         for stage in Stage::ALL {
             let row = stage.describe();
-            for text in [row.name, row.start, row.end, row.lanes, row.definition, row.interpretation, row.action] {
+            for text in [
+                row.name,
+                row.start,
+                row.end,
+                row.lanes,
+                row.definition,
+                row.interpretation,
+                row.action,
+            ] {
                 assert!(!text.trim().is_empty(), "{} has an empty field", row.name);
             }
         }

@@ -38,6 +38,7 @@ pub const MAX_MARKS: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Timeline {
     marks: Vec<Mark>,
+    last: Mark,
     /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
     folded: Option<Box<Folded>>,
     end: Option<u64>,
@@ -47,16 +48,37 @@ pub struct Timeline {
 struct Folded {
     sums: [u64; Stage::COUNT],
     from: u64,
-    current: Mark,
 }
 
 impl Timeline {
+    /// Holds nothing and owns nothing; only good for being replaced.
+    pub(crate) const EMPTY: Timeline = Timeline {
+        marks: Vec::new(),
+        last: Mark {
+            at: 0,
+            stage: Stage::Unattributed,
+            node: NodeId::NONE,
+        },
+        folded: None,
+        end: None,
+    };
+
     /// Starts with `stage` running from `at`.
     #[must_use]
     pub fn start(at: u64, stage: Stage) -> Self {
-        let mut timeline = Timeline { marks: Vec::with_capacity(48), folded: None, end: None };
-        timeline.marks.push(Mark { at, stage, node: NodeId::NONE });
-        timeline
+        let last = Mark {
+            at,
+            stage,
+            node: NodeId::NONE,
+        };
+        let mut marks = Vec::with_capacity(48);
+        marks.push(last);
+        Timeline {
+            marks,
+            last,
+            folded: None,
+            end: None,
+        }
     }
 
     /// Starts over, keeping the memory.
@@ -64,21 +86,19 @@ impl Timeline {
         self.marks.clear();
         self.folded = None;
         self.end = None;
-        self.marks.push(Mark { at, stage, node: NodeId::NONE });
-    }
-
-    fn last(&self) -> Mark {
-        match &self.folded {
-            Some(folded) => folded.current,
-            None => self.marks[self.marks.len() - 1],
-        }
+        self.last = Mark {
+            at,
+            stage,
+            node: NodeId::NONE,
+        };
+        self.marks.push(self.last);
     }
 
     /// The stage that is running.
     #[inline]
     #[must_use]
     pub fn stage(&self) -> Stage {
-        self.last().stage
+        self.last.stage
     }
 
     /// When the timeline started.
@@ -90,62 +110,88 @@ impl Timeline {
     /// From `at` on, `stage` runs. Does nothing when it already runs on that node.
     #[inline]
     pub fn enter(&mut self, stage: Stage, node: NodeId, at: u64) {
-        let last = self.last();
+        let last = self.last;
         if last.stage == stage && last.node == node {
             return;
         }
-        let mark = Mark { at: at.max(last.at), stage, node };
+        let mark = Mark {
+            at: at.max(last.at),
+            stage,
+            node,
+        };
         if let Some(folded) = &mut self.folded {
-            folded.sums[folded.current.stage.index()] += mark.at - folded.current.at;
-            folded.current = mark;
+            folded.sums[last.stage.index()] += mark.at - last.at;
         } else if self.marks.len() < MAX_MARKS {
             self.marks.push(mark);
         } else {
             let mut sums = [0; Stage::COUNT];
             sums[last.stage.index()] = mark.at - last.at;
-            self.folded = Some(Box::new(Folded { sums, from: last.at, current: mark }));
+            self.folded = Some(Box::new(Folded {
+                sums,
+                from: last.at,
+            }));
             self.marks.pop();
         }
+        self.last = mark;
     }
 
     /// Ends the timeline; later marks are ignored by the readers.
     pub fn finish(&mut self, at: u64) {
-        self.end = Some(at.max(self.last().at));
+        self.end = Some(at.max(self.last.at));
     }
 
     /// When the timeline ended; its last mark while it has not.
     #[must_use]
     pub fn ended(&self) -> u64 {
-        self.end.unwrap_or_else(|| self.last().at)
+        self.end.unwrap_or(self.last.at)
     }
 
-    /// The segments in order, zero-length ones left out. Folded time follows as one segment per
-    /// stage, laid end to end, so the whole stays a partition.
+    /// Calls `visit` with the segments in order, zero-length ones left out. Folded time follows as
+    /// one segment per stage, laid end to end, so the whole stays a partition.
+    #[inline]
+    pub fn visit(&self, mut visit: impl FnMut(Segment)) {
+        let end_of_marks = match &self.folded {
+            Some(folded) => folded.from,
+            None => self.ended(),
+        };
+        let ends = self.marks.iter().skip(1).map(|mark| mark.at);
+        for (mark, end) in self.marks.iter().zip(ends.chain([end_of_marks])) {
+            if end > mark.at {
+                visit(Segment {
+                    stage: mark.stage,
+                    node: mark.node,
+                    start: mark.at,
+                    end,
+                });
+            }
+        }
+        if let Some(folded) = &self.folded {
+            self.visit_folded(folded, visit);
+        }
+    }
+
+    fn visit_folded(&self, folded: &Folded, mut visit: impl FnMut(Segment)) {
+        let mut sums = folded.sums;
+        sums[self.last.stage.index()] += self.ended() - self.last.at;
+        let mut start = folded.from;
+        for stage in Stage::ALL.into_iter().filter(|stage| sums[stage.index()] > 0) {
+            let end = start + sums[stage.index()];
+            visit(Segment {
+                stage,
+                node: self.last.node,
+                start,
+                end,
+            });
+            start = end;
+        }
+    }
+
+    /// The segments in order.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment> {
         let mut segments = Vec::with_capacity(self.marks.len() + 2);
-        let end_of_marks = self.folded.as_ref().map_or_else(|| self.ended(), |folded| folded.from);
-        for (position, mark) in self.marks.iter().enumerate() {
-            let end = self.marks.get(position + 1).map_or(end_of_marks, |next| next.at);
-            push(&mut segments, Segment { stage: mark.stage, node: mark.node, start: mark.at, end });
-        }
-        if let Some(folded) = &self.folded {
-            let mut sums = folded.sums;
-            sums[folded.current.stage.index()] += self.ended() - folded.current.at;
-            let mut cursor = folded.from;
-            for stage in Stage::ALL {
-                let end = cursor + sums[stage.index()];
-                push(&mut segments, Segment { stage, node: folded.current.node, start: cursor, end });
-                cursor = end;
-            }
-        }
+        self.visit(|segment| segments.push(segment));
         segments
-    }
-}
-
-fn push(segments: &mut Vec<Segment>, segment: Segment) {
-    if segment.end > segment.start {
-        segments.push(segment);
     }
 }
 
@@ -154,7 +200,11 @@ mod tests {
     use super::*;
 
     fn total(segments: &[Segment], stage: Stage) -> u64 {
-        segments.iter().filter(|segment| segment.stage == stage).map(|segment| segment.end - segment.start).sum()
+        segments
+            .iter()
+            .filter(|segment| segment.stage == stage)
+            .map(|segment| segment.end - segment.start)
+            .sum()
     }
 
     #[test]
@@ -187,7 +237,11 @@ mod tests {
         let mut at = 0;
         for round in 0..(MAX_MARKS as u64 * 3) {
             at += 10;
-            let stage = if round % 2 == 0 { Stage::NetworkRead } else { Stage::Decode };
+            let stage = if round % 2 == 0 {
+                Stage::NetworkRead
+            } else {
+                Stage::Decode
+            };
             timeline.enter(stage, NodeId::NONE, at);
         }
         timeline.finish(at + 10);
@@ -195,7 +249,13 @@ mod tests {
         assert!(segments.len() <= MAX_MARKS + Stage::COUNT);
         assert_eq!(total(&segments, Stage::NetworkRead), MAX_MARKS as u64 * 15);
         assert_eq!(total(&segments, Stage::Decode), MAX_MARKS as u64 * 15);
-        assert_eq!(segments.iter().map(|segment| segment.end - segment.start).sum::<u64>(), at + 10);
+        assert_eq!(
+            segments
+                .iter()
+                .map(|segment| segment.end - segment.start)
+                .sum::<u64>(),
+            at + 10
+        );
         for pair in segments.windows(2) {
             assert_eq!(pair[0].end, pair[1].start);
         }

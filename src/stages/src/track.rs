@@ -68,7 +68,11 @@ fn fill_wait(merged: &mut Vec<Segment>, start: u64, end: u64, tracks: &[Track]) 
                 continue;
             }
             push_fan_in(merged, cursor, from);
-            merged.push(Segment { start: from, end: to, ..segment });
+            merged.push(Segment {
+                start: from,
+                end: to,
+                ..segment
+            });
             cursor = to;
         }
     }
@@ -77,6 +81,11 @@ fn fill_wait(merged: &mut Vec<Segment>, start: u64, end: u64, tracks: &[Track]) 
 
 fn push_fan_in(merged: &mut Vec<Segment>, start: u64, end: u64) {
     if end > start {
-        merged.push(Segment { stage: Stage::FanIn, node: NodeId::NONE, start, end });
+        merged.push(Segment {
+            stage: Stage::FanIn,
+            node: NodeId::NONE,
+            start,
+            end,
+        });
     }
 }

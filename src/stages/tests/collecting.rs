@@ -1,21 +1,36 @@
 //! Collecting from many threads at once: nothing is lost, nothing is counted twice, and shards
 //! are handed on from thread to thread.
 
-use aerospike_stages::collector::{record, record_deferred, set_enabled, totals, Totals};
-use aerospike_stages::{Event, Lane, Operation, Outcome, Recorder, Stage, Summary};
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
-fn summary(operation: Operation, outcome: Outcome, wait: u64) -> Summary {
-    let mut recorder = Recorder::start(operation, Lane::Sync, 0);
+use aerospike_stages::collector::{begin, finish, record_deferred, set_enabled, totals, Totals};
+use aerospike_stages::{Event, Lane, Operation, Outcome, Stage};
+
+/// A get or put that waits for the network for `wait` nanoseconds, added up.
+fn record(operation: Operation, outcome: Outcome, wait: u64) {
+    let mut recorder = begin(operation, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 100);
     recorder.on(Event::Probe, 200);
     recorder.on(Event::WriteBegin, 300);
-    recorder.on(Event::WriteEnd { bytes: 1, complete: true }, 400);
+    recorder.on(
+        Event::WriteEnd {
+            bytes: 1,
+            complete: true,
+        },
+        400,
+    );
     recorder.on(Event::ReadBegin, 400 + wait);
-    recorder.finish(outcome, 500 + wait)
+    finish(recorder, outcome, 500 + wait);
 }
 
 fn totals_of(operation: Operation) -> Option<Totals> {
-    totals().into_iter().find(|totals| totals.operation == operation && totals.lane == Lane::Sync)
+    totals()
+        .into_iter()
+        .find(|totals| totals.operation == operation && totals.lane == Lane::Sync)
 }
 
 #[test]
@@ -25,7 +40,9 @@ fn every_operation_of_every_thread_is_counted_once() {
     for _round in 0..2 {
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
-                scope.spawn(|| (0..EACH).for_each(|i| record(&summary(Operation::Get, Outcome::Ok, 1_000 + i))));
+                scope.spawn(|| {
+                    (0..EACH).for_each(|i| record(Operation::Get, Outcome::Ok, 1_000 + i))
+                });
             }
         });
     }
@@ -35,13 +52,16 @@ fn every_operation_of_every_thread_is_counted_once() {
     assert_eq!(totals.outcomes[Outcome::Ok as usize], all);
     let exact = 2 * THREADS * (0..EACH).map(|i| 1_000 + i).sum::<u64>();
     assert_eq!(totals.stages[Stage::NetworkWait.index()].sum, exact);
-    assert_eq!(totals.wall.sum, totals.stages.iter().map(|stage| stage.sum).sum::<u64>());
+    assert_eq!(
+        totals.wall.sum,
+        totals.stages.iter().map(|stage| stage.sum).sum::<u64>()
+    );
 }
 
 #[test]
 fn failures_keep_their_outcome_and_stage() {
-    record(&summary(Operation::Put, Outcome::Timeout, 50));
-    record(&summary(Operation::Put, Outcome::NotFound, 50));
+    record(Operation::Put, Outcome::Timeout, 50);
+    record(Operation::Put, Outcome::NotFound, 50);
     let totals = totals_of(Operation::Put).unwrap();
     assert_eq!(totals.outcomes[Outcome::Timeout as usize], 1);
     assert_eq!(totals.outcomes[Outcome::NotFound as usize], 1);
@@ -50,9 +70,9 @@ fn failures_keep_their_outcome_and_stage() {
 
 #[test]
 fn since_reports_only_what_came_later() {
-    record(&summary(Operation::Touch, Outcome::Ok, 10_000));
+    record(Operation::Touch, Outcome::Ok, 10_000);
     let before = totals_of(Operation::Touch).unwrap();
-    record(&summary(Operation::Touch, Outcome::Ok, 77));
+    record(Operation::Touch, Outcome::Ok, 77);
     let since = totals_of(Operation::Touch).unwrap().since(&before);
     assert_eq!(since.wall.count(), 1);
     assert_eq!(since.stages[Stage::NetworkWait.index()].sum, 77);
@@ -60,9 +80,9 @@ fn since_reports_only_what_came_later() {
 
 #[test]
 fn deferred_conversions_stand_beside_the_wall_time() {
-    let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
+    let recorder = begin(Operation::BatchRead, Lane::Sync, 0);
     let origin = recorder.origin();
-    record(&recorder.finish(Outcome::Ok, 1_000));
+    finish(recorder, Outcome::Ok, 1_000);
     record_deferred(origin, 333);
     let totals = totals_of(Operation::BatchRead).unwrap();
     assert_eq!((totals.deferred.count(), totals.deferred.sum), (1, 333));

@@ -1,6 +1,12 @@
 //! The recorder on a virtual clock: exact durations for known event sequences, and the
 //! invariants of the partition for arbitrary ones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
 use aerospike_stages::invariants::check;
 use aerospike_stages::{Event, Lane, NodeId, Operation, Outcome, Recorder, Stage, Summary};
 use proptest::prelude::*;
@@ -8,7 +14,10 @@ use proptest::prelude::*;
 fn expect(summary: &Summary, expected: &[(Stage, u64)]) {
     check(summary).unwrap();
     for stage in Stage::ALL {
-        let wanted = expected.iter().find(|(of, _)| *of == stage).map_or(0, |(_, nanos)| *nanos);
+        let wanted = expected
+            .iter()
+            .find(|(of, _)| *of == stage)
+            .map_or(0, |(_, nanos)| *nanos);
         assert_eq!(summary.stage(stage), wanted, "{}", stage.name());
     }
 }
@@ -17,7 +26,13 @@ fn expect(summary: &Summary, expected: &[(Stage, u64)]) {
 fn exchange(recorder: &mut Recorder, at: u64) -> u64 {
     recorder.on(Event::Probe, at);
     recorder.on(Event::WriteBegin, at + 5);
-    recorder.on(Event::WriteEnd { bytes: 40, complete: true }, at + 12);
+    recorder.on(
+        Event::WriteEnd {
+            bytes: 40,
+            complete: true,
+        },
+        at + 12,
+    );
     recorder.on(Event::ReadPending { replied: false }, at + 13);
     recorder.on(Event::TimerBegin, at + 14);
     recorder.on(Event::TimerEnd, at + 16);
@@ -83,7 +98,12 @@ fn time_that_nobody_explains_is_unattributed() {
     let summary = recorder.finish(Outcome::Ok, 80);
     expect(
         &summary,
-        &[(Stage::KeyParse, 10), (Stage::PoolAcquire, 15), (Stage::Unattributed, 50), (Stage::WakeDelay, 5)],
+        &[
+            (Stage::KeyParse, 10),
+            (Stage::PoolAcquire, 15),
+            (Stage::Unattributed, 50),
+            (Stage::WakeDelay, 5),
+        ],
     );
 }
 
@@ -102,7 +122,12 @@ fn a_poll_that_ends_pending_waits_for_what_is_still_open() {
     let summary = recorder.finish(Outcome::Ok, 110);
     expect(
         &summary,
-        &[(Stage::PoolAcquire, 10), (Stage::FanIn, 83), (Stage::WakeDelay, 6), (Stage::Decode, 11)],
+        &[
+            (Stage::PoolAcquire, 10),
+            (Stage::FanIn, 83),
+            (Stage::WakeDelay, 6),
+            (Stage::Decode, 11),
+        ],
     );
 }
 
@@ -132,7 +157,13 @@ fn a_failure_keeps_the_stage_it_died_in() {
     recorder.on(Event::FirstPoll, 0);
     recorder.on(Event::Probe, 5);
     recorder.on(Event::WriteBegin, 6);
-    recorder.on(Event::WriteEnd { bytes: 1, complete: true }, 7);
+    recorder.on(
+        Event::WriteEnd {
+            bytes: 1,
+            complete: true,
+        },
+        7,
+    );
     recorder.on(Event::ReadPending { replied: false }, 8);
     recorder.resume(1_000, 1_001);
     recorder.on(Event::TimerBegin, 1_002);
@@ -145,12 +176,23 @@ fn a_failure_keeps_the_stage_it_died_in() {
     assert_eq!(summary.failed_in, Some(Stage::NetworkWait));
 }
 
-fn track_of(parent: &Recorder, spawned: u64, polled: u64, wait: u64) -> (aerospike_stages::track::Track, u64) {
+fn track_of(
+    parent: &Recorder,
+    spawned: u64,
+    polled: u64,
+    wait: u64,
+) -> (aerospike_stages::track::Track, u64) {
     let mut track = parent.start_track(spawned);
     track.on(Event::FirstPoll, polled);
     track.on(Event::Probe, polled + 10);
     track.on(Event::WriteBegin, polled + 20);
-    track.on(Event::WriteEnd { bytes: 1, complete: true }, polled + 25);
+    track.on(
+        Event::WriteEnd {
+            bytes: 1,
+            complete: true,
+        },
+        polled + 25,
+    );
     track.on(Event::ReadPending { replied: false }, polled + 25);
     track.resume(polled + 25 + wait, polled + 25 + wait);
     track.on(Event::ReadBegin, polled + 25 + wait);
@@ -203,7 +245,12 @@ fn a_track_that_never_joins_counts_nowhere() {
     let summary = recorder.finish(Outcome::Ok, 700);
     expect(
         &summary,
-        &[(Stage::PoolAcquire, 50), (Stage::FanIn, 601), (Stage::WakeDelay, 10), (Stage::Decode, 39)],
+        &[
+            (Stage::PoolAcquire, 50),
+            (Stage::FanIn, 601),
+            (Stage::WakeDelay, 10),
+            (Stage::Decode, 39),
+        ],
     );
 }
 

@@ -13,31 +13,31 @@ from aerospike_py import constants, exception
 STUB = ast.parse((Path(aerospike_py.__file__).parent / "_aerospike.pyi").read_text())
 
 TREE = {
-    "AerospikeError": "Exception",
-    "ClientError": "AerospikeError",
-    "BackpressureError": "ClientError",
-    "RustPanicError": "ClientError",
-    "ClusterError": "AerospikeError",
-    "AerospikeTimeoutError": "AerospikeError",
-    "InvalidArgError": "AerospikeError",
-    "RecordError": "AerospikeError",
-    "RecordNotFound": "RecordError",
-    "RecordExistsError": "RecordError",
-    "RecordGenerationError": "RecordError",
-    "RecordTooBig": "RecordError",
-    "BinNameError": "RecordError",
-    "BinExistsError": "RecordError",
-    "BinNotFound": "RecordError",
-    "BinTypeError": "RecordError",
-    "FilteredOut": "RecordError",
-    "ServerError": "AerospikeError",
-    "AerospikeIndexError": "ServerError",
-    "IndexNotFound": "AerospikeIndexError",
-    "IndexFoundError": "AerospikeIndexError",
-    "QueryError": "ServerError",
-    "QueryAbortedError": "QueryError",
-    "AdminError": "ServerError",
-    "UDFError": "ServerError",
+    "AerospikeError": ["Exception"],
+    "ClientError": ["AerospikeError"],
+    "BackpressureError": ["ClientError"],
+    "RustPanicError": ["ClientError"],
+    "ClusterError": ["AerospikeError"],
+    "AerospikeTimeoutError": ["AerospikeError"],
+    "InvalidArgError": ["AerospikeError", "ValueError"],
+    "RecordError": ["AerospikeError"],
+    "RecordNotFound": ["RecordError"],
+    "RecordExistsError": ["RecordError"],
+    "RecordGenerationError": ["RecordError"],
+    "RecordTooBig": ["RecordError"],
+    "BinNameError": ["RecordError", "ValueError"],
+    "BinExistsError": ["RecordError"],
+    "BinNotFound": ["RecordError"],
+    "BinTypeError": ["RecordError"],
+    "FilteredOut": ["RecordError"],
+    "ServerError": ["AerospikeError"],
+    "AerospikeIndexError": ["ServerError"],
+    "IndexNotFound": ["AerospikeIndexError"],
+    "IndexFoundError": ["AerospikeIndexError"],
+    "QueryError": ["ServerError"],
+    "QueryAbortedError": ["QueryError"],
+    "AdminError": ["ServerError"],
+    "UDFError": ["ServerError"],
 }
 
 
@@ -77,7 +77,7 @@ def test_numbers_that_go_over_the_wire_are_the_protocols():
 @pytest.mark.parametrize("name", TREE)
 def test_exceptions_form_the_tree(name):
     raised = getattr(aerospike_py, name)
-    assert [base.__name__ for base in raised.__bases__] == [TREE[name]]
+    assert [base.__name__ for base in raised.__bases__] == TREE[name]
     assert raised is getattr(exception, name)
     assert (raised.__module__, raised.__qualname__) == ("aerospike_py", name)
 

@@ -53,7 +53,8 @@ def test_a_fault_that_is_aimed_wrongly_is_refused(text, reason):
         (["--unknown"], "unrecognized"),
     ],
 )
-def test_arguments_that_make_no_sense_end_with_advice(arguments, reason, capsys):
+def test_arguments_that_make_no_sense_end_with_advice(arguments, reason, capsys, monkeypatch):
+    monkeypatch.setattr(signal, "sigwait", lambda _: pytest.fail("it took the arguments and waits"))
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -1,0 +1,187 @@
+//! The configuration of a client.
+
+use aerospike_core::{AuthMode, ClientPolicy, Host};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
+
+use crate::convert::options::Options;
+use crate::convert::value_in::type_name;
+use crate::exceptions::invalid_argument;
+use crate::ops::limiter::Limiter;
+
+const DEFAULT_PORT: u16 = 3000;
+const SHAPE: &str = "hosts must be a list of (host, port)";
+
+#[derive(Debug, Clone, Copy)]
+enum Login {
+    Internal,
+    External,
+    Pki,
+}
+
+/// What a client is made from.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Seed hosts.
+    pub hosts: Vec<Host>,
+    /// Everything else that the driver wants to know.
+    pub policy: ClientPolicy,
+    /// Backpressure.
+    pub limiter: Limiter,
+    login: Login,
+}
+
+impl ClientConfig {
+    /// Reads the configuration.
+    pub fn from_python(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if config.is_none() {
+            return Err(PyTypeError::new_err("config must be a dict, not None"));
+        }
+        let options = Options::new(Some(config), "config")?;
+        let hosts = match options.get("hosts")? {
+            Some(hosts) => hosts_from_python(&hosts)?,
+            None => return Err(PyValueError::new_err("config must have an entry \"hosts\": the seed nodes")),
+        };
+        let policy = policy_from(&options)?;
+        let login = options
+            .choice("auth_mode", &[Login::Internal, Login::External, Login::Pki])?
+            .unwrap_or(Login::Internal);
+        let limiter = Limiter::new(
+            options.count("max_concurrent_operations")?.unwrap_or(0),
+            options.u32("operation_queue_timeout_ms")?.unwrap_or(0).into(),
+        );
+        let mut config = ClientConfig { hosts, policy, limiter, login };
+        let user = options.text("user")?;
+        let password = options.text("password")?;
+        config.authenticate(user, password)?;
+        Ok(config)
+    }
+
+    /// The driver's policy for a connection as this user, or as the configured one.
+    pub fn policy_for(&self, user: Option<String>, password: Option<String>) -> PyResult<ClientPolicy> {
+        let mut config = self.clone();
+        config.authenticate(user, password)?;
+        Ok(config.policy)
+    }
+
+    fn authenticate(&mut self, user: Option<String>, password: Option<String>) -> PyResult<()> {
+        if matches!(self.login, Login::Pki) {
+            self.policy.auth_mode = AuthMode::Pki;
+            return Ok(());
+        }
+        let Some(user) = user else {
+            return match password {
+                None => Ok(()),
+                Some(_) => Err(invalid_argument("there is a password, but no user to go with it")),
+            };
+        };
+        let password = password.unwrap_or_default();
+        self.policy.auth_mode = match self.login {
+            Login::External => AuthMode::External(user, password),
+            Login::Internal | Login::Pki => AuthMode::Internal(user, password),
+        };
+        Ok(())
+    }
+}
+
+fn policy_from(options: &Options<'_, '_>) -> PyResult<ClientPolicy> {
+    let mut policy = ClientPolicy::default();
+    if let Some(milliseconds) = options.u32("timeout")? {
+        policy.timeout = milliseconds;
+    }
+    if let Some(milliseconds) = options.u32("idle_timeout")? {
+        policy.idle_timeout = milliseconds;
+    }
+    if let Some(count) = options.count("max_conns_per_node")? {
+        policy.max_conns_per_node = count;
+    }
+    if let Some(count) = options.count("min_conns_per_node")? {
+        policy.min_conns_per_node = count;
+    }
+    if policy.min_conns_per_node > policy.max_conns_per_node {
+        return Err(invalid_argument(format!(
+            "config[\"min_conns_per_node\"] ({}) must not exceed max_conns_per_node ({})",
+            policy.min_conns_per_node, policy.max_conns_per_node
+        )));
+    }
+    if let Some(count) = options.int("conn_pools_per_node", 1, i64::from(u8::MAX))? {
+        policy.conn_pools_per_node = u8::try_from(count).unwrap_or(u8::MAX);
+    }
+    let shortest = i64::from(aerospike_core::policy::TEND_INTERVAL_MIN_MS);
+    if let Some(milliseconds) = options.int("tend_interval", shortest, i64::from(u32::MAX))? {
+        policy.tend_interval = u32::try_from(milliseconds).unwrap_or(u32::MAX);
+    }
+    if let Some(flag) = options.flag("use_services_alternate")? {
+        policy.use_services_alternate = flag;
+    }
+    policy.cluster_name = options.text("cluster_name")?;
+    Ok(policy)
+}
+
+fn hosts_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Host>> {
+    let items = match (object.cast::<PyList>(), object.cast::<PyTuple>()) {
+        (Ok(list), _) => list.to_tuple(),
+        (_, Ok(tuple)) => tuple.clone(),
+        _ => return Err(PyTypeError::new_err(format!("{SHAPE}, not a {}", type_name(object)))),
+    };
+    if items.is_empty() {
+        return Err(PyValueError::new_err("config[\"hosts\"] must name at least one node"));
+    }
+    items.as_slice().iter().map(host_from_python).collect()
+}
+
+fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
+    if let Ok(text) = object.cast::<PyString>() {
+        return host_from_text(text.to_str()?);
+    }
+    let items = match (object.cast::<PyTuple>(), object.cast::<PyList>()) {
+        (Ok(tuple), _) => tuple.clone(),
+        (_, Ok(list)) => list.to_tuple(),
+        _ => return Err(PyTypeError::new_err(format!("{SHAPE}, not of {}", type_name(object)))),
+    };
+    let (name, port) = match items.as_slice() {
+        [name] => (name, None),
+        [name, port] => (name, Some(port)),
+        items => {
+            return Err(PyValueError::new_err(format!("{SHAPE}, not of {} items", items.len())))
+        }
+    };
+    let name = name.cast::<PyString>().map_err(|_| {
+        PyTypeError::new_err(format!("the name of a host must be a str, not {}", type_name(name)))
+    })?;
+    let name = name.to_str()?;
+    if name.trim().is_empty() {
+        return Err(PyValueError::new_err("the name of a host must not be empty"));
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port_from_python(port, name)?,
+    };
+    Ok(Host::new(name.trim(), port))
+}
+
+fn port_from_python(object: &Bound<'_, PyAny>, host: &str) -> PyResult<u16> {
+    let number = object.extract::<i64>().map_err(|_| {
+        PyTypeError::new_err(format!("the port of host {host:?} must be an int, not {}", type_name(object)))
+    })?;
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(PyValueError::new_err(format!(
+            "the port of host {host:?} must be from 1 to 65535, not {number}"
+        ))),
+    }
+}
+
+fn host_from_text(text: &str) -> PyResult<Host> {
+    let text = text.trim();
+    let wrong = || PyValueError::new_err(format!("{text:?} is no host: write \"name\" or \"name:port\""));
+    let (name, port) = match text.rsplit_once(':') {
+        None => (text, DEFAULT_PORT),
+        Some((name, port)) => (name, port.parse().map_err(|_| wrong())?),
+    };
+    if name.is_empty() || port == 0 {
+        return Err(wrong());
+    }
+    Ok(Host::new(name, port))
+}

@@ -1,0 +1,296 @@
+//! What a batch read returns: the rows as they came from the wire, converted when asked for.
+//!
+//! No lock is held while Python objects are made: two threads that ask at the same time may both
+//! build a view, and both get the one that was finished first.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aerospike_core::{BatchRecord, Record, Value};
+use aerospike_stages::{clock, collector, Origin};
+use pyo3::exceptions::PyKeyError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyIterator, PyList};
+
+use crate::convert::key::user_key_into_python;
+use crate::convert::names::name_into_python;
+use crate::convert::numpy::batch_into_numpy;
+use crate::convert::record::{batch_record_into_python, bins_into_python};
+
+/// The records of a batch read, kept as they came from the wire until they are asked for.
+#[pyclass(module = "aerospike_py", name = "LazyBatchRecords", frozen, mapping, weakref)]
+pub struct LazyBatchRecords {
+    records: Vec<BatchRecord>,
+    origin: Option<Origin>,
+    views: Mutex<Views>,
+}
+
+#[derive(Default)]
+struct Views {
+    dict: Option<Py<PyDict>>,
+    list: Option<Py<PyList>>,
+}
+
+/// The record of a row that was found.
+pub fn found(row: &BatchRecord) -> Option<&Record> {
+    match row.error() {
+        None => row.record.as_ref(),
+        Some(_) => None,
+    }
+}
+
+/// The user key and the record of a row that is in the dictionary view.
+fn viewed(row: &BatchRecord) -> Option<(&Value, &Record)> {
+    Some((row.key.user_key()?, found(row)?))
+}
+
+impl LazyBatchRecords {
+    /// The rows of a batch, and the recorded operation that read them.
+    pub fn new(records: Vec<BatchRecord>, origin: Option<Origin>) -> Self {
+        LazyBatchRecords { records, origin, views: Mutex::default() }
+    }
+
+    /// Makes Python objects out of rows; what that takes counts for the operation that read them.
+    fn materialise<R>(&self, build: impl FnOnce() -> R) -> R {
+        let Some(origin) = self.origin else { return build() };
+        let started = clock::now_ns();
+        let built = build();
+        collector::record_deferred(origin, clock::now_ns().saturating_sub(started));
+        built
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        // Views are replaced whole, so a panic elsewhere leaves them usable.
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if let Some(dict) = &self.views().dict {
+            return Ok(dict.bind(py).clone());
+        }
+        let built = self.materialise(|| {
+            let dict = PyDict::new(py);
+            for row in &self.records {
+                if let Some((_, record)) = viewed(row) {
+                    dict.set_item(user_key_into_python(py, &row.key)?, bins_into_python(py, &record.bins)?)?;
+                }
+            }
+            PyResult::Ok(dict)
+        })?;
+        Ok(self.views().dict.get_or_insert_with(|| built.unbind()).bind(py).clone())
+    }
+}
+
+#[pymethods]
+impl LazyBatchRecords {
+    /// The number of this batch in recordings; 0 if it was not recorded.
+    #[getter]
+    fn operation_id(&self) -> u64 {
+        self.origin.map_or(0, |origin| origin.id)
+    }
+
+    /// All records in request order with their result codes.
+    #[getter]
+    fn batch_records<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        if let Some(list) = &self.views().list {
+            return Ok(list.bind(py).clone());
+        }
+        let built = self.materialise(|| {
+            let list = PyList::empty(py);
+            for row in &self.records {
+                list.append(batch_record_into_python(py, row)?)?;
+            }
+            PyResult::Ok(list)
+        })?;
+        Ok(self.views().list.get_or_insert_with(|| built.unbind()).bind(py).clone())
+    }
+
+    /// Return `{user_key: bins}`, built once and kept.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.dict(py)
+    }
+
+    /// Return `{(namespace, set): {user_key: bins}}`, built anew by each call.
+    fn by_set<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.materialise(|| {
+            let sets = PyDict::new(py);
+            let mut open: Vec<(&str, &str, Bound<'py, PyDict>)> = Vec::new();
+            for row in &self.records {
+                let (namespace, set) = (row.key.namespace(), row.key.set_name());
+                let known = open.iter().position(|(ns, name, _)| *ns == namespace && *name == set);
+                let place = match known {
+                    Some(place) => place,
+                    None => {
+                        let records = PyDict::new(py);
+                        let key = (name_into_python(py, namespace), name_into_python(py, set));
+                        sets.set_item(key, &records)?;
+                        open.push((namespace, set, records));
+                        open.len() - 1
+                    }
+                };
+                if let Some((_, record)) = viewed(row) {
+                    let bins = bins_into_python(py, &record.bins)?;
+                    open[place].2.set_item(user_key_into_python(py, &row.key)?, bins)?;
+                }
+            }
+            Ok(sets)
+        })
+    }
+
+    /// Return the bins of every key in request order, `None` for those that were not found.
+    fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.materialise(|| {
+            let list = PyList::empty(py);
+            for row in &self.records {
+                match found(row) {
+                    Some(record) => list.append(bins_into_python(py, &record.bins)?)?,
+                    None => list.append(py.None())?,
+                }
+            }
+            Ok(list)
+        })
+    }
+
+    /// Return the bins as a structured array with one row per key.
+    fn to_numpy<'py>(&self, py: Python<'py>, dtype: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.materialise(|| batch_into_numpy(py, &self.records, dtype))
+    }
+
+    /// Return the `to_dict` of several handles, built in one go.
+    #[staticmethod]
+    fn merge_to_dict<'py>(py: Python<'py>, handles: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let dicts = PyList::empty(py);
+        for handle in handles.try_iter()? {
+            dicts.append(handle?.cast::<LazyBatchRecords>()?.get().dict(py)?)?;
+        }
+        Ok(dicts)
+    }
+
+    /// Iterate over what `batch_records` has, building one record at a time.
+    fn iter_records(slf: Bound<'_, Self>) -> BatchRecordIterator {
+        BatchRecordIterator { handle: slf.unbind(), next: AtomicUsize::new(0) }
+    }
+
+    /// Return the user key of every key of the request, in order.
+    fn all_user_keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for row in &self.records {
+            list.append(user_key_into_python(py, &row.key)?)?;
+        }
+        Ok(list)
+    }
+
+    /// Return how many records were found.
+    fn found_count(&self) -> usize {
+        self.records.iter().filter(|row| found(row).is_some()).count()
+    }
+
+    /// Let go of the views that are kept; they are built again when they are needed.
+    fn release_cache(&self) {
+        let released = std::mem::take(&mut *self.views());
+        drop(released);
+    }
+
+    /// Return the user keys of the dictionary view.
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.dict(py)?.call_method0(pyo3::intern!(py, "keys"))
+    }
+
+    /// Return the bins of the dictionary view.
+    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.dict(py)?.call_method0(pyo3::intern!(py, "values"))
+    }
+
+    /// Return pairs of user key and bins of the dictionary view.
+    fn items<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.dict(py)?.call_method0(pyo3::intern!(py, "items"))
+    }
+
+    /// Return the bins of a user key, or `default` if the dictionary view does not have it.
+    #[pyo3(signature = (key, default = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bins = self.dict(py)?.get_item(key)?.or(default);
+        Ok(bins.unwrap_or_else(|| py.None().into_bound(py)))
+    }
+
+    fn __len__(&self) -> usize {
+        let keys: HashSet<&Value> =
+            self.records.iter().filter_map(viewed).map(|(user_key, _)| user_key).collect();
+        keys.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.dict(py)?.try_iter()
+    }
+
+    fn __contains__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<bool> {
+        self.dict(py)?.contains(key)
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.dict(py)?.get_item(key)?.ok_or_else(|| match key.repr() {
+            Ok(key) => PyKeyError::new_err(format!(
+                "{key} is not among the records that were found; batch_records has the result code of every key"
+            )),
+            Err(error) => error,
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("LazyBatchRecords(keys={}, found={})", self.records.len(), self.found_count())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Never wait in the collector: whoever holds the lock is about to let go of it.
+        if let Ok(views) = self.views.try_lock() {
+            visit.call(&views.dict)?;
+            visit.call(&views.list)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self.release_cache();
+    }
+}
+
+/// Iterates over the records of a batch.
+#[pyclass(module = "aerospike_py", name = "BatchRecordIterator", frozen)]
+pub struct BatchRecordIterator {
+    handle: Py<LazyBatchRecords>,
+    next: AtomicUsize,
+}
+
+#[pymethods]
+impl BatchRecordIterator {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let handle = self.handle.get();
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        match handle.records.get(next) {
+            Some(row) => handle.materialise(|| batch_record_into_python(py, row)).map(Some),
+            None => {
+                self.next.store(handle.records.len(), Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.handle.get().records.len().saturating_sub(self.next.load(Ordering::Relaxed))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.handle)
+    }
+}

@@ -1,0 +1,140 @@
+//! A batch as NumPy arrays. NumPy is only imported when somebody asks for them.
+
+use aerospike_core::BatchRecord;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::convert::array_layout::{Element, Field, Layout, Misfit, CODE_BYTES, METADATA_BYTES};
+use crate::convert::key::user_key_into_python;
+use crate::convert::value_in::type_name;
+use crate::error::Fault;
+
+/// Makes a `NumpyBatchRecords`; the arrays are filled detached from the interpreter.
+pub fn batch_into_numpy<'py>(
+    py: Python<'py>,
+    records: &[BatchRecord],
+    dtype: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let numpy = py.import("numpy")?;
+    let layout = layout_from_dtype(&numpy, dtype)?;
+    let count = records.len();
+    let rows = numpy.call_method1("zeros", (count, dtype))?;
+    let metadata = numpy.call_method1("zeros", (count, metadata_dtype(&numpy)?))?;
+    let codes = numpy.call_method1("zeros", (count, numpy.getattr("int32")?))?;
+    if count > 0 {
+        let mut row_memory = Memory::of(&rows, count * layout.row_bytes())?;
+        let mut metadata_memory = Memory::of(&metadata, count * METADATA_BYTES)?;
+        let mut code_memory = Memory::of(&codes, count * CODE_BYTES)?;
+        // SAFETY: the three arrays were made above and nobody else has seen them yet.
+        let (row_bytes, metadata_bytes, code_bytes) =
+            unsafe { (row_memory.bytes(), metadata_memory.bytes(), code_memory.bytes()) };
+        py.detach(|| layout.fill(records, row_bytes, metadata_bytes, code_bytes))?;
+    }
+    let places = PyDict::new(py);
+    for (place, row) in records.iter().enumerate() {
+        if row.key.user_key().is_some() {
+            places.set_item(user_key_into_python(py, &row.key)?, place)?;
+        } else {
+            places.set_item(place, place)?;
+        }
+    }
+    let class = py.import("aerospike_py.numpy_batch")?.getattr("NumpyBatchRecords")?;
+    class.call1((rows, metadata, codes, places))
+}
+
+/// The memory of an array, borrowed for as long as this lives.
+struct Memory {
+    buffer: PyBuffer<u8>,
+}
+
+impl Memory {
+    fn of(array: &Bound<'_, PyAny>, bytes: usize) -> PyResult<Self> {
+        let view = array.call_method1("view", ("u1",))?;
+        let buffer = PyBuffer::<u8>::get(&view)?;
+        if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() != bytes {
+            return Err(Fault::internal("numpy.zeros made an array of an unexpected shape").into());
+        }
+        Ok(Memory { buffer })
+    }
+
+    /// # Safety
+    /// Nobody else may read or write the array while the slice is in use.
+    unsafe fn bytes(&mut self) -> &mut [u8] {
+        let start = self.buffer.buf_ptr().cast::<u8>();
+        // SAFETY: a contiguous, writable buffer of this length, which the array cannot give up while
+        // it is borrowed; exclusive by the contract of this function.
+        unsafe { std::slice::from_raw_parts_mut(start, self.buffer.len_bytes()) }
+    }
+}
+
+impl From<Misfit> for PyErr {
+    fn from(misfit: Misfit) -> PyErr {
+        match misfit {
+            Misfit::Type(message) => PyTypeError::new_err(message),
+            Misfit::Range(message) => PyOverflowError::new_err(message),
+        }
+    }
+}
+
+fn metadata_dtype<'py>(numpy: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+    numpy.call_method1("dtype", (vec![("gen", "u4"), ("ttl", "u4")],))
+}
+
+fn layout_from_dtype(numpy: &Bound<'_, PyModule>, dtype: &Bound<'_, PyAny>) -> PyResult<Layout> {
+    if !dtype.is_instance(&numpy.getattr("dtype")?)? {
+        return Err(PyTypeError::new_err(format!(
+            "dtype must be a structured numpy.dtype, not {}: write numpy.dtype([(\"bin\", \"f8\"), ...])",
+            type_name(dtype)
+        )));
+    }
+    let names = dtype.getattr("names")?;
+    let Ok(names) = names.cast::<PyTuple>() else {
+        return Err(PyTypeError::new_err(format!(
+            "dtype must have fields named like bins, as in numpy.dtype([(\"bin\", \"f8\"), ...]); {dtype} has none"
+        )));
+    };
+    let entries = dtype.getattr("fields")?;
+    let mut fields = Vec::with_capacity(names.len());
+    for name in names.as_slice() {
+        let entry = entries.get_item(name)?;
+        let name = name.cast::<PyString>()?.to_str()?;
+        fields.push(field_from_dtype(name, &entry.get_item(0)?, entry.get_item(1)?.extract()?)?);
+    }
+    let row_bytes = dtype.getattr("itemsize")?.extract()?;
+    Ok(Layout::new(fields, row_bytes)?)
+}
+
+fn field_from_dtype(name: &str, dtype: &Bound<'_, PyAny>, offset: usize) -> PyResult<Field> {
+    let base = dtype.getattr("base")?;
+    let kind = base.getattr("kind")?;
+    let element = match kind.cast::<PyString>()?.to_str()? {
+        "i" => Element::Int,
+        "u" => Element::Uint,
+        "f" => Element::Float,
+        "b" => Element::Bool,
+        "S" => Element::Bytes,
+        "V" if base.getattr("names")?.is_none() => Element::Bytes,
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "dtype field {name:?} is {dtype}: only integers, floats, booleans, and bytes of fixed length (S, V) \
+                 are supported, and sub-arrays of them"
+            )))
+        }
+    };
+    if !base.getattr("isnative")?.extract::<bool>()? {
+        return Err(PyTypeError::new_err(format!(
+            "dtype field {name:?} is {dtype}, which has a foreign byte order: use dtype.newbyteorder(\"=\")"
+        )));
+    }
+    let bytes: usize = dtype.getattr("itemsize")?.extract()?;
+    let element_bytes: usize = base.getattr("itemsize")?.extract()?;
+    let count = match element {
+        // Bytes are filled as a whole, sub-array or not.
+        Element::Bytes => 1,
+        _ => bytes.checked_div(element_bytes).unwrap_or(0),
+    };
+    let element_bytes = if element == Element::Bytes { bytes } else { element_bytes };
+    Ok(Field { name: name.to_owned(), offset, element_bytes, count, element })
+}

@@ -1,0 +1,72 @@
+//! Records into Python objects.
+
+use aerospike_core::{BatchRecord, IndexMap, Key, Record, Value};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyInt};
+
+use crate::convert::key::key_into_python;
+use crate::convert::names::name_into_python;
+use crate::convert::result_types::{named_tuple, result_types};
+use crate::convert::value_out::value_into_python;
+use crate::error::{row_code, row_in_doubt};
+use crate::ops::request::ttl_seconds;
+
+/// The bins of a record as a dictionary.
+pub fn bins_into_python<'py>(
+    py: Python<'py>,
+    bins: &IndexMap<String, Value>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in bins {
+        dict.set_item(name_into_python(py, name), value_into_python(py, value)?)?;
+    }
+    Ok(dict)
+}
+
+/// Generation and time to live.
+pub fn metadata_into_python<'py>(py: Python<'py>, record: &Record) -> PyResult<Bound<'py, PyAny>> {
+    let fields = [
+        PyInt::new(py, record.generation).into_any(),
+        PyInt::new(py, ttl_seconds(record)).into_any(),
+    ];
+    named_tuple(py, &result_types(py)?.record_metadata, fields)
+}
+
+/// A record under the key it was asked for; the record's own key, if it brought one, goes first.
+pub fn record_into_python<'py>(
+    py: Python<'py>,
+    key: &Key,
+    record: &Record,
+) -> PyResult<Bound<'py, PyAny>> {
+    let key = key_into_python(py, record.key.as_ref().unwrap_or(key))?;
+    record_with_key(py, key, record)
+}
+
+fn record_with_key<'py>(
+    py: Python<'py>,
+    key: Bound<'py, PyAny>,
+    record: &Record,
+) -> PyResult<Bound<'py, PyAny>> {
+    let fields =
+        [key, metadata_into_python(py, record)?, bins_into_python(py, &record.bins)?.into_any()];
+    named_tuple(py, &result_types(py)?.record, fields)
+}
+
+/// A row of a batch.
+pub fn batch_record_into_python<'py>(
+    py: Python<'py>,
+    row: &BatchRecord,
+) -> PyResult<Bound<'py, PyAny>> {
+    let key = key_into_python(py, &row.key)?;
+    let record = match &row.record {
+        Some(record) => record_with_key(py, key.clone(), record)?,
+        None => py.None().into_bound(py),
+    };
+    let fields = [
+        key,
+        PyInt::new(py, row_code(row)).into_any(),
+        record,
+        PyBool::new(py, row_in_doubt(row)).to_owned().into_any(),
+    ];
+    named_tuple(py, &result_types(py)?.batch_record, fields)
+}
