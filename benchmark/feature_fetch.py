@@ -8,6 +8,7 @@ shown is decided by the callers.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 import time
@@ -67,6 +68,12 @@ def keys_of_request(rng: random.Random) -> list[list[Key]]:
     ]
 
 
+def requests(seed: int, count: int = 20) -> Iterator[list[list[Key]]]:
+    """An endless round of prepared requests: making keys is the application's work, not the client's."""
+    rng = random.Random(seed)
+    return itertools.cycle([keys_of_request(rng) for _ in range(count)])
+
+
 def check(found: int) -> None:
     """A request that did not find all of its records is not a measurement."""
     wanted = len(SETS) * KEYS_PER_SET
@@ -102,9 +109,7 @@ def run_sync(client: Client, concurrency: int, seconds: float, progress: Progres
     lock = threading.Lock()
 
     def worker(seed: int) -> None:
-        rng = random.Random(seed)
-        for _ in _deadline_loop(seconds):
-            keys = keys_of_request(rng)
+        for _, keys in zip(_deadline_loop(seconds), requests(seed), strict=False):
             started = time.perf_counter_ns()
             found = sum(len(client.batch_read(of_set).to_dict()) for of_set in keys)
             elapsed = time.perf_counter_ns() - started
@@ -144,9 +149,7 @@ async def run_async(
     run = Run()
 
     async def worker(seed: int) -> None:
-        rng = random.Random(seed)
-        for _ in _deadline_loop(seconds):
-            keys = keys_of_request(rng)
+        for _, keys in zip(_deadline_loop(seconds), requests(seed), strict=False):
             started = time.perf_counter_ns()
             found = await request(client, keys)
             run.latencies_ns.append(time.perf_counter_ns() - started)

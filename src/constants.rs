@@ -203,7 +203,8 @@ constants! {
 
 /// Adds all constants to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    ALL.iter().try_for_each(|(name, value)| module.add(*name, *value))
+    ALL.iter()
+        .try_for_each(|(name, value)| module.add(*name, *value))
 }
 
 #[cfg(test)]

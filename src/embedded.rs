@@ -48,9 +48,9 @@ impl EmbeddedServer {
         worker_threads: usize,
         seed: u64,
     ) -> PyResult<Self> {
-        let host: IpAddr = host
-            .parse()
-            .map_err(|_| PyValueError::new_err(format!("host must be an IP address, not {host:?}")))?;
+        let host: IpAddr = host.parse().map_err(|_| {
+            PyValueError::new_err(format!("host must be an IP address, not {host:?}"))
+        })?;
         let namespaces = match namespaces {
             None => vec![NamespaceOptions::default()],
             Some(namespaces) => namespaces
@@ -72,17 +72,26 @@ impl EmbeddedServer {
             seed,
             ..Options::default()
         };
-        let cluster = py.detach(|| Cluster::start(options)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
-            _ => PyErr::from(error),
-        })?;
-        Ok(EmbeddedServer { cluster, faults: Mutex::default(), nodes })
+        let cluster =
+            py.detach(|| Cluster::start(options))
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
+                    _ => PyErr::from(error),
+                })?;
+        Ok(EmbeddedServer {
+            cluster,
+            faults: Mutex::default(),
+            nodes,
+        })
     }
 
     /// Return where the nodes listen.
     fn addresses(&self) -> Vec<(String, u16)> {
         let addresses = self.cluster.addresses();
-        addresses.iter().map(|address| (address.ip().to_string(), address.port())).collect()
+        addresses
+            .iter()
+            .map(|address| (address.ip().to_string(), address.port()))
+            .collect()
     }
 
     /// Return the names of the nodes, in the same order.
@@ -91,13 +100,21 @@ impl EmbeddedServer {
     }
 
     /// Inject a fault into one node, or all, for one kind of command; return its number.
-    fn set_fault(&self, py: Python<'_>, fault: &str, node: Option<usize>, command: &str) -> PyResult<usize> {
+    fn set_fault(
+        &self,
+        py: Python<'_>,
+        fault: &str,
+        node: Option<usize>,
+        command: &str,
+    ) -> PyResult<usize> {
         if let Some(node) = node {
             self.check_node(node)?;
         }
         let fault: ServerFault = fault.parse().map_err(refused)?;
         let kind: CommandKind = command.parse().map_err(refused)?;
-        let id = py.detach(|| self.cluster.set_fault(node, kind, fault)).map_err(refused)?;
+        let id = py
+            .detach(|| self.cluster.set_fault(node, kind, fault))
+            .map_err(refused)?;
         let mut faults = lock(&self.faults)?;
         faults.push(id);
         Ok(faults.len())
@@ -122,7 +139,8 @@ impl EmbeddedServer {
 
     /// Make a node refuse connections and drop those it has.
     fn node_down(&self, py: Python<'_>, node: usize) -> PyResult<()> {
-        py.detach(|| self.cluster.node_down(node)).map_err(node_error)
+        py.detach(|| self.cluster.node_down(node))
+            .map_err(node_error)
     }
 
     /// Bring a node back.
@@ -171,8 +189,12 @@ impl EmbeddedServer {
     }
 
     fn __repr__(&self) -> String {
-        let addresses: Vec<String> =
-            self.cluster.addresses().iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = self
+            .cluster
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         format!("EmbeddedServer({})", addresses.join(", "))
     }
 }
@@ -190,5 +212,7 @@ fn node_error(error: NodeError) -> PyErr {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> PyResult<std::sync::MutexGuard<'_, T>> {
-    mutex.lock().map_err(|_| PyRuntimeError::new_err("another thread died while it set a fault"))
+    mutex
+        .lock()
+        .map_err(|_| PyRuntimeError::new_err("another thread died while it set a fault"))
 }

@@ -5,11 +5,13 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use aerospike_core::{BatchRecord, ErrorKind, Key, ResultCode, Value};
+use aerospike_core::{ErrorKind, Key, ResultCode, Value};
 use aerospike_stages::Outcome;
 
 /// The code of failures that no server answered.
 pub const NO_SERVER_CODE: i32 = -1;
+/// The server's code for time-outs, which batch rows have for those of the client as well.
+pub const TIMEOUT_CODE: i32 = 9;
 /// The code of a batch row whose connection failed.
 const CONNECTION_CODE: i32 = -10;
 /// The code of a batch row for which no connection was free.
@@ -38,6 +40,8 @@ pub enum Fault {
     },
     /// The client has not been connected yet.
     NotConnected,
+    /// No node is known to be up.
+    NoNode,
     /// The client has been closed.
     Closed,
     /// There was no record to remove.
@@ -161,7 +165,9 @@ impl Fault {
 
     /// There was no record to remove; the driver does not count that as an error.
     pub fn not_found(key: &Key) -> Self {
-        Fault::NotFound { record: describe(key) }
+        Fault::NotFound {
+            record: describe(key),
+        }
     }
 
     /// Names the record that the operation was about.
@@ -204,6 +210,7 @@ impl Fault {
                 _ => Kind::Cluster,
             },
             Fault::NotFound { .. } => Kind::RecordNotFound,
+            Fault::NoNode => Kind::Cluster,
             Fault::Backpressure { .. } => Kind::Backpressure,
             Fault::Argument(_) => Kind::InvalidArgument,
             Fault::Panicked(_) => Kind::Panic,
@@ -286,6 +293,9 @@ impl fmt::Display for Fault {
             Fault::NotConnected => {
                 f.write_str("the client is not connected: call connect() before using it")
             }
+            Fault::NoNode => {
+                f.write_str("no node of the cluster is up: check the cluster and the network")
+            }
             Fault::Closed => {
                 f.write_str("client is closed: make a new client and connect it to go on")
             }
@@ -309,44 +319,41 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The code of a batch row: 0 for success, the server's code, or a negative client code.
-pub fn row_code(row: &BatchRecord) -> i32 {
-    if let Some(code) = row.result_code() {
-        return i32::from(u8::from(code));
-    }
-    let Some(error) = row.error() else {
-        return NO_SERVER_CODE;
-    };
+/// The code of a batch row that failed: the server's, or a negative one of the client's.
+pub fn failure_code(error: &aerospike_core::Error) -> i32 {
     match decisive(error).kind() {
+        ErrorKind::Timeout => TIMEOUT_CODE,
         ErrorKind::Connection | ErrorKind::Io(_) | ErrorKind::InvalidNode => CONNECTION_CODE,
         ErrorKind::NoMoreConnections | ErrorKind::ConnectionPoolEmpty => NO_MORE_CONNECTIONS_CODE,
-        _ => NO_SERVER_CODE,
+        _ => classify(error).1,
     }
 }
 
-/// Whether a batch row may have been written although it has failed.
+/// Whether a batch row that failed may have been written all the same.
 ///
 /// The driver calls every write in doubt whose attempts are used up; a server that refused the only
 /// attempt has left no doubt.
-pub fn row_in_doubt(row: &BatchRecord) -> bool {
-    row.has_write() && row.error().is_some_and(|error| decisive(error).in_doubt())
+pub fn failure_in_doubt(error: &aerospike_core::Error) -> bool {
+    decisive(error).in_doubt()
 }
 
 /// Whether a row with this code is worth another attempt.
 pub fn is_retryable(code: i32) -> bool {
-    const TIMEOUT: i32 = 9;
     const KEY_BUSY: i32 = 14;
     const DEVICE_OVERLOAD: i32 = 18;
     matches!(
         code,
-        TIMEOUT | KEY_BUSY | DEVICE_OVERLOAD | CONNECTION_CODE | NO_MORE_CONNECTIONS_CODE
+        TIMEOUT_CODE | KEY_BUSY | DEVICE_OVERLOAD | CONNECTION_CODE | NO_MORE_CONNECTIONS_CODE
     )
 }
 
 /// The error that decides: what used up the attempts rather than that they are used up.
 fn decisive(error: &aerospike_core::Error) -> &aerospike_core::Error {
     let wraps = error.result_code() == MAX_RETRIES_EXCEEDED
-        || matches!(error.kind(), ErrorKind::Client | ErrorKind::StreamTerminated);
+        || matches!(
+            error.kind(),
+            ErrorKind::Client | ErrorKind::StreamTerminated
+        );
     match error.cause() {
         Some(cause) if wraps => decisive(cause),
         _ => error,
@@ -364,9 +371,10 @@ fn classify(error: &aerospike_core::Error) -> (Kind, i32) {
         ErrorKind::InvalidNamespace if error.base_message().contains("map empty") => {
             (Kind::Cluster, NO_SERVER_CODE)
         }
-        ErrorKind::InvalidNamespace => {
-            (Kind::Server, i32::from(u8::from(ResultCode::InvalidNamespace)))
-        }
+        ErrorKind::InvalidNamespace => (
+            Kind::Server,
+            i32::from(u8::from(ResultCode::InvalidNamespace)),
+        ),
         ErrorKind::InvalidArgument => (Kind::InvalidArgument, NO_SERVER_CODE),
         ErrorKind::UdfBadResponse => (Kind::Udf, i32::from(u8::from(ResultCode::UdfBadResponse))),
         ErrorKind::Connection
@@ -495,11 +503,19 @@ fn write_unknown_namespace(
     let Some(about) = about.filter(|about| !about.namespace.is_empty()) else {
         return f.write_str(&plain(decider));
     };
-    write!(f, "there is no namespace {:?} in this cluster", about.namespace)?;
+    write!(
+        f,
+        "there is no namespace {:?} in this cluster",
+        about.namespace
+    )?;
     if about.known_namespaces.is_empty() {
         f.write_str("; check the name")
     } else {
-        write!(f, ", which has: {}; check the name", about.known_namespaces.join(", "))
+        write!(
+            f,
+            ", which has: {}; check the name",
+            about.known_namespaces.join(", ")
+        )
     }
 }
 
@@ -519,7 +535,9 @@ fn write_timeout(f: &mut fmt::Formatter<'_>, error: &aerospike_core::Error) -> f
         cause = error.cause();
         depth += 1;
     }
-    f.write_str("; the server or the network is slow, or total_timeout and socket_timeout are too short")
+    f.write_str(
+        "; the server or the network is slow, or total_timeout and socket_timeout are too short",
+    )
 }
 
 fn write_connect(
@@ -545,13 +563,15 @@ fn seed_reasons<'a>(hosts: &'a [String], report: &str) -> Vec<(&'a str, String)>
     let mut reasons: Vec<(&str, String)> = Vec::new();
     for line in report.lines().map(str::trim) {
         let host = hosts.iter().find(|host| {
-            line.strip_prefix(host.as_str()).is_some_and(|rest| rest.starts_with(' '))
+            line.strip_prefix(host.as_str())
+                .is_some_and(|rest| rest.starts_with(' '))
         });
         let (host, part) = match (host, reasons.last()) {
             (Some(host), _) => (host.as_str(), undecorated(line[host.len()..].trim_start())),
-            (None, Some((host, _))) => {
-                (*host, undecorated(line.strip_prefix("caused by: ").unwrap_or(line)))
-            }
+            (None, Some((host, _))) => (
+                *host,
+                undecorated(line.strip_prefix("caused by: ").unwrap_or(line)),
+            ),
             (None, None) => continue,
         };
         match reasons.iter_mut().find(|(known, _)| *known == host) {
@@ -567,7 +587,10 @@ fn seed_reasons<'a>(hosts: &'a [String], report: &str) -> Vec<(&'a str, String)>
 }
 
 fn undecorated(text: &str) -> &str {
-    let text = match text.strip_prefix("Error ").and_then(|rest| rest.split_once(": ")) {
+    let text = match text
+        .strip_prefix("Error ")
+        .and_then(|rest| rest.split_once(": "))
+    {
         Some((_, reason)) => reason,
         None => text,
     };
@@ -584,13 +607,25 @@ fn connect_hint(text: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if says(&["refused"]) {
         "Nothing listens there: check host and port, and that the server is running."
-    } else if says(&["lookup", "resolve", "name or service", "nodename", "temporary failure in name"]) {
+    } else if says(&[
+        "lookup",
+        "resolve",
+        "name or service",
+        "nodename",
+        "temporary failure in name",
+    ]) {
         "The host name cannot be resolved: check its spelling and the name service."
     } else if says(&["cluster name", "cluster-name"]) {
         "The nodes belong to another cluster: check cluster_name in the configuration."
     } else if says(&["security not"]) {
         "The server has no security enabled: connect without user and password."
-    } else if says(&["authenticat", "password", "security", "credential", "invalid user"]) {
+    } else if says(&[
+        "authenticat",
+        "password",
+        "security",
+        "credential",
+        "invalid user",
+    ]) {
         "The server refused the login: check user, password and auth_mode."
     } else if says(&["partition"]) {
         "The nodes answer but have no partition map yet: wait until the cluster has formed."
@@ -602,13 +637,18 @@ fn connect_hint(text: &str) -> &'static str {
 }
 
 fn is_pool_exhaustion(error: &aerospike_core::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NoMoreConnections | ErrorKind::ConnectionPoolEmpty)
+    matches!(
+        error.kind(),
+        ErrorKind::NoMoreConnections | ErrorKind::ConnectionPoolEmpty
+    )
 }
 
 /// The driver's own words without the decoration it puts around them.
 fn plain(error: &aerospike_core::Error) -> String {
     let text = error.base_message();
-    let text = text.strip_prefix("Unable to communicate with server cluster: ").unwrap_or(&text);
+    let text = text
+        .strip_prefix("Unable to communicate with server cluster: ")
+        .unwrap_or(&text);
     text.trim().to_owned()
 }
 

@@ -47,7 +47,11 @@ fn client_side_arguments_are_invalid_arguments_without_a_server_code() {
     let verdict = Fault::driver(Error::invalid_argument("no such thing")).verdict();
     assert_eq!(verdict.kind, Kind::InvalidArgument);
     assert_eq!(verdict.code, NO_SERVER_CODE);
-    assert!(verdict.message.contains("no such thing"), "{}", verdict.message);
+    assert!(
+        verdict.message.contains("no such thing"),
+        "{}",
+        verdict.message
+    );
 }
 
 #[test]
@@ -60,7 +64,10 @@ fn a_wrapped_cause_decides() {
 
 #[test]
 fn io_errors_are_cluster_errors_and_transient() {
-    let io = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset by peer");
+    let io = std::io::Error::new(
+        std::io::ErrorKind::ConnectionReset,
+        "connection reset by peer",
+    );
     let fault = Fault::driver(Error::from(io)).about(&key());
     assert_eq!(fault.kind(), Kind::Cluster);
     assert_eq!(fault.outcome(), Outcome::Connection);
@@ -72,10 +79,16 @@ fn io_errors_are_cluster_errors_and_transient() {
 fn states_of_the_client_have_their_own_words() {
     assert!(Fault::Closed.to_string().contains("client is closed"));
     assert!(Fault::NotConnected.to_string().contains("connect()"));
-    let backpressure = Fault::Backpressure { limit: 4, waited_ms: 250 };
+    let backpressure = Fault::Backpressure {
+        limit: 4,
+        waited_ms: 250,
+    };
     assert_eq!(backpressure.kind(), Kind::Backpressure);
     let text = backpressure.to_string();
-    assert!(text.contains("250 ms") && text.contains("max_concurrent_operations"), "{text}");
+    assert!(
+        text.contains("250 ms") && text.contains("max_concurrent_operations"),
+        "{text}"
+    );
     assert_eq!(Fault::Cancelled.outcome(), Outcome::Cancelled);
     assert_eq!(Fault::Panicked("index".to_owned()).kind(), Kind::Panic);
     assert_eq!(Fault::argument("x").kind(), Kind::InvalidArgument);
@@ -89,7 +102,10 @@ fn keys_are_shown_shortened_and_escaped() {
     let blob = Key::new("ns", "set", Value::Blob(vec![0, 255])).unwrap();
     assert_eq!(describe(&blob), "(\"ns\", \"set\", b\"\\x00\\xff\")");
     let digest = Key::with_digest("ns", "", None, [0xab; 20]);
-    assert_eq!(describe(&digest), format!("(\"ns\", \"\", digest {})", "ab".repeat(20)));
+    assert_eq!(
+        describe(&digest),
+        format!("(\"ns\", \"\", digest {})", "ab".repeat(20))
+    );
 }
 
 #[test]
@@ -109,17 +125,24 @@ fn seed_reports_are_told_without_decoration() {
                   Connection refused (os error 111)\n  db:3000 Error -1: Failed to resolve host aliases\n\
                   caused by: Error -1: Error during an I/O operation: Name or service not known\n";
     let expected = [
-        ("127.0.0.1:1", "Connection refused (os error 111)".to_owned()),
-        ("db:3000", "Failed to resolve host aliases; Name or service not known".to_owned()),
+        (
+            "127.0.0.1:1",
+            "Connection refused (os error 111)".to_owned(),
+        ),
+        (
+            "db:3000",
+            "Failed to resolve host aliases; Name or service not known".to_owned(),
+        ),
     ];
     assert_eq!(seed_reasons(&hosts, report), expected);
     assert!(seed_reasons(&hosts, "TLS is required").is_empty());
 }
 
 #[test]
-fn rows_that_were_never_answered_have_a_negative_code() {
-    let row = BatchRecord::new(key(), false);
-    assert_eq!(row_code(&row), NO_SERVER_CODE);
+fn batch_rows_tell_connections_from_other_failures() {
+    let io = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset");
+    assert_eq!(failure_code(&Error::from(io)), -10);
+    assert_eq!(failure_code(&Error::client_error("?")), NO_SERVER_CODE);
     assert!(!is_retryable(NO_SERVER_CODE));
     assert!(is_retryable(9) && is_retryable(14) && is_retryable(18) && is_retryable(-10));
     assert!(!is_retryable(0) && !is_retryable(2) && !is_retryable(5) && !is_retryable(13));

@@ -145,8 +145,14 @@ impl From<Fault> for PyErr {
     fn from(fault: Fault) -> PyErr {
         let verdict = fault.verdict();
         Python::attach(|py| {
-            raised(py, verdict.kind, verdict.code, verdict.in_doubt, &verdict.message)
-                .unwrap_or_else(|error| error)
+            raised(
+                py,
+                verdict.kind,
+                verdict.code,
+                verdict.in_doubt,
+                &verdict.message,
+            )
+            .unwrap_or_else(|error| error)
         })
     }
 }

@@ -33,5 +33,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
-    self_check::register(module)
+    self_check::register(module)?;
+    // What the package exports is said by the package, not by the order of registration here.
+    module.delattr("__all__")
 }

@@ -12,9 +12,9 @@ What holds for every operation:
   the bin. Names have at most 15 bytes.
 * *Policies* and *metas* are dictionaries, described by the ``TypedDict`` classes of :mod:`aerospike_py.types`.
   Time-outs are milliseconds, times to live seconds.
-* Arguments of a wrong type raise ``TypeError``, values that cannot be sent :class:`InvalidArgError` or
-  :class:`BinNameError` (both are a ``ValueError`` too), integers beyond 64 bits ``OverflowError``; all of them before
-  anything is sent. Everything else raises another :class:`AerospikeError`:
+* Arguments of a wrong type raise ``TypeError``, values that cannot be sent ``ValueError`` (which
+  :class:`InvalidArgError` and :class:`BinNameError` are too), integers beyond 64 bits ``OverflowError``; all of them
+  before anything is sent. Everything else raises another :class:`AerospikeError`:
   :class:`ClientError` when the client is not connected or closed, :class:`AerospikeTimeoutError` when a deadline
   passes, :class:`ClusterError` when no node can be reached, :class:`BackpressureError` when no slot became free in
   time. The methods list only what they raise beyond these.
@@ -37,6 +37,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 from aerospike_py._types import Operation as OperationDict
 from aerospike_py.numpy_batch import NumpyBatchRecords
@@ -68,6 +69,7 @@ _D = TypeVar("_D")
 
 # --- clients -----------------------------------------------------------------------------------------------------
 
+@disjoint_base
 class Client:
     """A client for synchronous code.
 
@@ -96,7 +98,7 @@ class Client:
             password: The user's password; goes before ``config["password"]``.
 
         Raises:
-            TypeError, InvalidArgError: An entry of the configuration has the wrong type or is out of range.
+            TypeError, ValueError: An entry of the configuration has the wrong type or is out of range.
             ClusterError: None of the hosts answered as an Aerospike node.
 
         Example:
@@ -590,6 +592,7 @@ class Client:
             ```
         """
 
+@disjoint_base
 class AsyncClient:
     """A client for asyncio.
 
@@ -1040,19 +1043,20 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the event loop it belongs to."""
 
-    def send(self, value: Any, /) -> Any: ...
+    def send(self, _value: Any) -> Any: ...
     @overload
     def throw(
-        self, typ: type[BaseException], val: BaseException | object = None, tb: TracebackType | None = None, /
+        self, typ: type[BaseException], val: BaseException | object = None, _tb: TracebackType | None = None
     ) -> Any: ...
     @overload
-    def throw(self, typ: BaseException, val: None = None, tb: TracebackType | None = None, /) -> Any: ...
+    def throw(self, typ: BaseException, val: None = None, _tb: TracebackType | None = None) -> Any: ...
     def close(self) -> None:
         """Give up on the operation, as :meth:`cancel` does."""
 
     def __await__(self) -> Generator[Any, None, _T]: ...
     def __iter__(self) -> Generator[Any, None, _T]: ...
     def __next__(self) -> Any: ...
+    def __class_getitem__(cls, _item: Any) -> type[Operation[Any]]: ...
 
 # --- results -----------------------------------------------------------------------------------------------------
 
@@ -1084,6 +1088,8 @@ class LazyBatchRecords:
     @property
     def batch_records(self) -> list[BatchRecord]:
         """All records in request order with their result codes, those that were not found or failed included.
+
+        Built once and kept: the same list every time.
 
         Example:
             ```python
@@ -1147,7 +1153,7 @@ class LazyBatchRecords:
 
         Raises:
             TypeError: ``dtype`` is not a structured ``numpy.dtype``, or has a field of another kind.
-            ValueError: A value does not fit its field.
+            OverflowError: An integer is out of the range of its field.
 
         Example:
             ```python
@@ -1176,7 +1182,7 @@ class LazyBatchRecords:
             ```
         """
 
-    def iter_records(self) -> Iterator[BatchRecord]:
+    def iter_records(self) -> BatchRecordIterator:
         """Iterate over what :attr:`batch_records` has, building one record at a time.
 
         Example:
@@ -1206,7 +1212,7 @@ class LazyBatchRecords:
         """
 
     def release_cache(self) -> None:
-        """Let go of the dictionary that :meth:`to_dict` keeps; it is built again when it is needed.
+        """Let go of what :meth:`to_dict` and :attr:`batch_records` keep; it is built again when it is needed.
 
         Example:
             ```python
@@ -1236,6 +1242,14 @@ class LazyBatchRecords:
     def __iter__(self) -> Iterator[UserKey]: ...
     def __contains__(self, key: object, /) -> bool: ...
     def __getitem__(self, key: UserKey, /) -> AerospikeRecord: ...
+
+@final
+class BatchRecordIterator(Iterator[BatchRecord]):
+    """The records of :meth:`LazyBatchRecords.iter_records`, one at a time."""
+
+    def __next__(self) -> BatchRecord: ...
+    def __iter__(self) -> Self: ...
+    def __length_hint__(self) -> int: ...
 
 # --- exceptions --------------------------------------------------------------------------------------------------
 

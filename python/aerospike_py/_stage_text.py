@@ -45,21 +45,23 @@ def _in_order(entry: OperationBreakdown) -> list[tuple[str, StageStatistics]]:
 
 
 def _block(entry: OperationBreakdown) -> list[str]:
-    rows: list[tuple[str, ...]] = [(entry.lane, *_HEADINGS)]
+    rows: list[tuple[str, ...]] = [("stage", *_HEADINGS)]
     rows += [(name, *_cells(stage)) for name, stage in _in_order(entry)]
+    if _LAST not in entry.stages:
+        rows.append((_LAST, "0", *[duration(0)] * 6, f"{0:.1%}"))
+    wall = len(rows)
     rows.append(("wall", *_cells(entry.wall)))
     if entry.deferred is not None:
         rows.append(("after the call", *_cells(entry.deferred)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_line(row, widths) for row in rows]
     rule = "-" * len(lines[0])
-    wall = 1 + len(entry.stages)
     return [_title(entry), lines[0], rule, *lines[1:wall], rule, *lines[wall:]]
 
 
 def _title(entry: OperationBreakdown) -> str:
     failures = "".join(f", {count:,} {outcome}" for outcome, count in entry.errors.items())
-    return f"{entry.operation}: {entry.count:,} operations{failures}"
+    return f"{entry.operation} ({entry.lane}): {entry.count:,} operations{failures}"
 
 
 def _cells(stage: StageStatistics) -> tuple[str, ...]:

@@ -107,7 +107,10 @@ impl AsyncRead for TcpStream {
                     current::note(Event::ReadEnd { bytes });
                 }
                 Poll::Ready(_) => {
-                    current::note_at(Event::ReadBegin, began);
+                    // Without a byte of the reply the operation was still waiting for it.
+                    if self.replied {
+                        current::note_at(Event::ReadBegin, began);
+                    }
                     current::note(Event::StreamFailed);
                 }
             }

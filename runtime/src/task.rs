@@ -25,10 +25,13 @@ where
     F::Output: Send + 'static,
 {
     match track(future) {
-        Ok((tracked, slot)) => JoinHandle {
-            inner: ::tokio::spawn(tracked),
-            slot: Some(slot),
-        },
+        Ok((tracked, slot)) => {
+            current::note(Event::Spawned);
+            JoinHandle {
+                inner: ::tokio::spawn(tracked),
+                slot: Some(slot),
+            }
+        }
         Err(future) => JoinHandle {
             inner: ::tokio::spawn(future),
             slot: None,

@@ -43,7 +43,10 @@ fn assert_single_command(events: &[Event]) {
         "{events:?}"
     );
     let reads = &milestones[4..];
-    assert!(!reads.is_empty() && reads.len().is_multiple_of(2), "{events:?}");
+    assert!(
+        !reads.is_empty() && reads.len().is_multiple_of(2),
+        "{events:?}"
+    );
     assert!(
         reads.chunks(2).all(|pair| pair == [Event::ReadBegin, READ]),
         "{events:?}"

@@ -33,11 +33,19 @@ pub fn get(key: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
 }
 
 /// `select(key, bins, policy)`
-pub fn select(key: Object<'_, '_>, bins: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
+pub fn select(
+    key: Object<'_, '_>,
+    bins: Object<'_, '_>,
+    policy: Optional<'_, '_>,
+) -> PyResult<Request> {
     let names = names_from_python(bins)?;
     Ok(Request::Select(ReadRequest {
         key: key_from_python(key)?,
-        bins: if names.is_empty() { Bins::None } else { Bins::Some(names) },
+        bins: if names.is_empty() {
+            Bins::None
+        } else {
+            Bins::Some(names)
+        },
         policy: read_policy(policy)?,
     }))
 }
@@ -80,7 +88,11 @@ pub fn remove_bin(
 }
 
 /// `remove(key, meta, policy)`
-pub fn remove(key: Object<'_, '_>, meta: Optional<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
+pub fn remove(
+    key: Object<'_, '_>,
+    meta: Optional<'_, '_>,
+    policy: Optional<'_, '_>,
+) -> PyResult<Request> {
     Ok(Request::Remove(KeyRequest {
         key: key_from_python(key)?,
         policy: write_policy(meta, policy)?,
@@ -114,7 +126,11 @@ pub fn append(
     let name = checked_name(bin)?;
     let value = text_from_python(Some(val), &name)?;
     let policy = write_policy(meta, policy)?;
-    Ok(Request::Append(WriteRequest { key, bins: vec![Bin { name, value }], policy }))
+    Ok(Request::Append(WriteRequest {
+        key,
+        bins: vec![Bin { name, value }],
+        policy,
+    }))
 }
 
 /// `prepend(key, bin, val, meta, policy)`
@@ -143,7 +159,11 @@ pub fn increment(
     let name = checked_name(bin)?;
     let value = number_from_python(Some(offset), &name)?;
     let policy = write_policy(meta, policy)?;
-    Ok(Request::Increment(WriteRequest { key, bins: vec![Bin { name, value }], policy }))
+    Ok(Request::Increment(WriteRequest {
+        key,
+        bins: vec![Bin { name, value }],
+        policy,
+    }))
 }
 
 fn operate_request(
@@ -158,7 +178,12 @@ fn operate_request(
     if policy.expiration == Expiration::NamespaceDefault {
         policy.expiration = steps.expiration.unwrap_or(policy.expiration);
     }
-    Ok(OperateRequest { key, steps: steps.operations, answers: steps.answers, policy })
+    Ok(OperateRequest {
+        key,
+        steps: steps.operations,
+        answers: steps.answers,
+        policy,
+    })
 }
 
 /// `operate(key, ops, meta, policy)`
@@ -195,12 +220,12 @@ pub fn batch_read(
         },
     };
     let options = Options::new(policy, "policy")?;
-    Ok(Request::BatchRead(BatchReadRequest {
+    Ok(Request::BatchRead(Box::new(BatchReadRequest {
         keys: keys_from_python(keys)?,
         bins,
         read: batch_read_policy(&options)?,
         policy: batch_policy(&options, false)?,
-    }))
+    })))
 }
 
 /// `batch_write(records, policy, retry)`
@@ -209,14 +234,15 @@ pub fn batch_write(
     policy: Optional<'_, '_>,
     retry: i64,
 ) -> PyResult<Request> {
-    let retry = u32::try_from(retry)
-        .map_err(|_| invalid_argument(format!("retry must be from 0 to {}, not {retry}", u32::MAX)))?;
+    let retry = u32::try_from(retry).map_err(|_| {
+        invalid_argument(format!("retry must be from 0 to {}, not {retry}", u32::MAX))
+    })?;
     let options = Options::new(policy, "policy")?;
-    Ok(Request::BatchWrite(BatchWriteRequest {
+    Ok(Request::BatchWrite(Box::new(BatchWriteRequest {
         rows: records_from_python(records, &options)?,
         policy: batch_policy(&options, true)?,
         retry,
-    }))
+    })))
 }
 
 /// `batch_operate(keys, ops, policy)`
@@ -232,23 +258,23 @@ pub fn batch_operate(
     if write.expiration == Expiration::NamespaceDefault {
         write.expiration = steps.expiration.unwrap_or(write.expiration);
     }
-    Ok(Request::BatchOperate(BatchOperateRequest {
+    Ok(Request::BatchOperate(Box::new(BatchOperateRequest {
         keys,
         steps: steps.operations,
         writes: steps.writes,
         write,
         read: batch_read_policy(&options)?,
         policy: batch_policy(&options, steps.writes)?,
-    }))
+    })))
 }
 
 /// `batch_remove(keys, policy)`
 pub fn batch_remove(keys: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
     let options = Options::new(policy, "policy")?;
-    Ok(Request::BatchRemove(BatchRemoveRequest {
+    Ok(Request::BatchRemove(Box::new(BatchRemoveRequest {
         rows: removals_from_python(keys, &options)?,
         policy: batch_policy(&options, true)?,
-    }))
+    })))
 }
 
 /// `truncate(namespace, set_name, nanos, policy)`
@@ -261,7 +287,9 @@ pub fn truncate(
     check_namespace(namespace)?;
     check_set(set_name)?;
     if nanos < 0 {
-        return Err(invalid_argument(format!("nanos must not be negative: {nanos}")));
+        return Err(invalid_argument(format!(
+            "nanos must not be negative: {nanos}"
+        )));
     }
     Ok(Request::Truncate(TruncateRequest {
         namespace: namespace.to_owned(),
@@ -273,9 +301,14 @@ pub fn truncate(
 
 fn info_request(command: &str, policy: Optional<'_, '_>) -> PyResult<InfoRequest> {
     if command.is_empty() || command.contains('\n') {
-        return Err(invalid_argument("an info command is one line of text and not empty"));
+        return Err(invalid_argument(
+            "an info command is one line of text and not empty",
+        ));
     }
-    Ok(InfoRequest { command: command.to_owned(), policy: admin_policy(policy)? })
+    Ok(InfoRequest {
+        command: command.to_owned(),
+        policy: admin_policy(policy)?,
+    })
 }
 
 /// `info_all(command, policy)`

@@ -6,12 +6,10 @@
 
 use std::fmt;
 
-use aerospike_core::{BatchRecord, Value};
+use aerospike_core::Value;
 
 use crate::convert::half::half_bits;
-use crate::convert::lazy_batch::found;
-use crate::error::row_code;
-use crate::ops::request::ttl_seconds;
+use crate::ops::request::{ttl_seconds, Rows};
 
 /// Bytes of a row of metadata: generation and time to live.
 pub const METADATA_BYTES: usize = 8;
@@ -92,7 +90,10 @@ impl Field {
         }
         match self.offset.checked_add(self.bytes()) {
             Some(end) if end <= row_bytes => Ok(()),
-            _ => Err(Misfit::Type(format!("dtype field {:?} reaches beyond its row", self.name))),
+            _ => Err(Misfit::Type(format!(
+                "dtype field {:?} reaches beyond its row",
+                self.name
+            ))),
         }
     }
 
@@ -122,7 +123,10 @@ impl Field {
                 self.count
             )));
         }
-        for (value, element) in values.iter().zip(target.chunks_exact_mut(self.element_bytes)) {
+        for (value, element) in values
+            .iter()
+            .zip(target.chunks_exact_mut(self.element_bytes))
+        {
             if !value.is_nil() {
                 self.write_element(value, element)?;
             }
@@ -239,7 +243,10 @@ impl Field {
             Value::List(_) => "a list",
             _ => "a map",
         };
-        Misfit::Type(format!("field {:?} takes {wanted}, but the bin holds {held}", self.name))
+        Misfit::Type(format!(
+            "field {:?} takes {wanted}, but the bin holds {held}",
+            self.name
+        ))
     }
 }
 
@@ -249,7 +256,9 @@ fn write_to(target: &mut [u8], bytes: &[u8]) -> Result<(), Misfit> {
             target.copy_from_slice(bytes);
             Ok(())
         }
-        None => Err(Misfit::Range("a field is smaller than its elements".to_owned())),
+        None => Err(Misfit::Range(
+            "a field is smaller than its elements".to_owned(),
+        )),
     }
 }
 
@@ -262,7 +271,9 @@ impl Layout {
     /// Checks that all fields lie within a row of `row_bytes`.
     pub fn new(fields: Vec<Field>, row_bytes: usize) -> Result<Self, Misfit> {
         if fields.is_empty() || row_bytes == 0 {
-            return Err(Misfit::Type("the dtype must have at least one field with at least one byte".to_owned()));
+            return Err(Misfit::Type(
+                "the dtype must have at least one field with at least one byte".to_owned(),
+            ));
         }
         fields.iter().try_for_each(|field| field.check(row_bytes))?;
         Ok(Layout { fields, row_bytes })
@@ -273,31 +284,40 @@ impl Layout {
         self.row_bytes
     }
 
-    /// Writes a batch: bins into `rows`, generation and time to live into `metadata`, result codes
+    /// Writes a batch: bins into `values`, generation and time to live into `metadata`, result codes
     /// into `codes`. All three are zeroed and have one place per record.
     pub fn fill(
         &self,
-        records: &[BatchRecord],
-        rows: &mut [u8],
+        rows: &Rows,
+        values: &mut [u8],
         metadata: &mut [u8],
         codes: &mut [u8],
     ) -> Result<(), Misfit> {
         // Records of a set have their bins in the same order: try first what came last time.
         let mut guesses: Vec<usize> = Vec::new();
-        let places = rows
+        let places = values
             .chunks_exact_mut(self.row_bytes)
             .zip(metadata.chunks_exact_mut(METADATA_BYTES))
             .zip(codes.chunks_exact_mut(CODE_BYTES));
-        for (number, (row, ((target, metadata), code))) in records.iter().zip(places).enumerate() {
-            write_to(code, &row_code(row).to_ne_bytes())?;
-            let Some(record) = found(row) else { continue };
+        for (number, (row, ((target, metadata), code))) in
+            rows.records.iter().zip(places).enumerate()
+        {
+            write_to(code, &rows.code(row).to_ne_bytes())?;
+            let Some(record) = Rows::found(row) else {
+                continue;
+            };
             let (generation, ttl) = metadata.split_at_mut(METADATA_BYTES / 2);
             write_to(generation, &record.generation.to_ne_bytes())?;
             write_to(ttl, &ttl_seconds(record).to_ne_bytes())?;
             for (place, (name, value)) in record.bins.iter().enumerate() {
-                let Some(field) = self.field(name, place, &mut guesses) else { continue };
+                let Some(field) = self.field(name, place, &mut guesses) else {
+                    continue;
+                };
                 field
-                    .write(value, &mut target[field.offset..field.offset + field.bytes()])
+                    .write(
+                        value,
+                        &mut target[field.offset..field.offset + field.bytes()],
+                    )
                     .map_err(|misfit| misfit.in_row(number))?;
             }
         }

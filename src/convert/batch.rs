@@ -27,7 +27,10 @@ pub fn records_from_python(
     object: &Bound<'_, PyAny>,
     policy: &Options<'_, '_>,
 ) -> PyResult<Vec<WriteRow>> {
-    let items = items_of(object, "records must be a list of (key, bins) or (key, bins, meta)")?;
+    let items = items_of(
+        object,
+        "records must be a list of (key, bins) or (key, bins, meta)",
+    )?;
     let defaults = WriteFields::of_policy(policy)?;
     let mut rows = Vec::with_capacity(items.len());
     for (place, item) in items.as_slice().iter().enumerate() {
@@ -44,7 +47,12 @@ fn record_from_python(object: &Bound<'_, PyAny>, defaults: WriteFields) -> PyRes
     let (key, bins, meta) = match items.as_slice() {
         [key, bins] => (key, bins, None),
         [key, bins, meta] => (key, bins, Some(meta)),
-        items => return Err(PyValueError::new_err(format!("{SHAPE}, not {} items", items.len()))),
+        items => {
+            return Err(PyValueError::new_err(format!(
+                "{SHAPE}, not {} items",
+                items.len()
+            )))
+        }
     };
     let fields = WriteFields::of_meta(&Options::new(meta, "meta")?)?.or(defaults);
     Ok(WriteRow {
@@ -90,7 +98,10 @@ fn items_of<'py>(object: &Bound<'py, PyAny>, shape: &str) -> PyResult<Bound<'py,
     if let Ok(tuple) = object.cast::<PyTuple>() {
         return Ok(tuple.clone());
     }
-    Err(PyTypeError::new_err(format!("{shape}, not {}", type_name(object))))
+    Err(PyTypeError::new_err(format!(
+        "{shape}, not {}",
+        type_name(object)
+    )))
 }
 
 /// Says which item of the list an error is about, in a note that does not change its type.

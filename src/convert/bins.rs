@@ -17,7 +17,9 @@ pub fn bins_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Bin>> {
     })?;
     let entries = dict.copy()?;
     if entries.is_empty() {
-        return Err(invalid_argument("bins must not be empty: name at least one bin to write"));
+        return Err(invalid_argument(
+            "bins must not be empty: name at least one bin to write",
+        ));
     }
     let mut bins = Vec::with_capacity(entries.len());
     for (name, value) in entries.iter() {
@@ -34,7 +36,13 @@ pub fn deleted_bins_from_python(names: &Bound<'_, PyAny>) -> PyResult<Vec<Bin>> 
     if names.is_empty() {
         return Err(invalid_argument("name at least one bin to remove"));
     }
-    Ok(names.into_iter().map(|name| Bin { name, value: Value::Nil }).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| Bin {
+            name,
+            value: Value::Nil,
+        })
+        .collect())
 }
 
 /// A list of bin names.
@@ -45,13 +53,19 @@ pub fn names_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     if let Ok(tuple) = object.cast::<PyTuple>() {
         return tuple.as_slice().iter().map(name_from_python).collect();
     }
-    Err(PyTypeError::new_err(format!("bin names must be a list of str, not {}", type_name(object))))
+    Err(PyTypeError::new_err(format!(
+        "bin names must be a list of str, not {}",
+        type_name(object)
+    )))
 }
 
 /// The name of a bin.
 pub fn name_from_python(object: &Bound<'_, PyAny>) -> PyResult<String> {
     let name = object.cast::<PyString>().map_err(|_| {
-        PyTypeError::new_err(format!("the name of a bin must be a str, not {}", type_name(object)))
+        PyTypeError::new_err(format!(
+            "the name of a bin must be a str, not {}",
+            type_name(object)
+        ))
     })?;
     checked_name(name.to_str()?)
 }

@@ -41,7 +41,11 @@ impl ClientConfig {
         let options = Options::new(Some(config), "config")?;
         let hosts = match options.get("hosts")? {
             Some(hosts) => hosts_from_python(&hosts)?,
-            None => return Err(PyValueError::new_err("config must have an entry \"hosts\": the seed nodes")),
+            None => {
+                return Err(PyValueError::new_err(
+                    "config must have an entry \"hosts\": the seed nodes",
+                ))
+            }
         };
         let policy = policy_from(&options)?;
         let login = options
@@ -49,9 +53,17 @@ impl ClientConfig {
             .unwrap_or(Login::Internal);
         let limiter = Limiter::new(
             options.count("max_concurrent_operations")?.unwrap_or(0),
-            options.u32("operation_queue_timeout_ms")?.unwrap_or(0).into(),
+            options
+                .u32("operation_queue_timeout_ms")?
+                .unwrap_or(0)
+                .into(),
         );
-        let mut config = ClientConfig { hosts, policy, limiter, login };
+        let mut config = ClientConfig {
+            hosts,
+            policy,
+            limiter,
+            login,
+        };
         let user = options.text("user")?;
         let password = options.text("password")?;
         config.authenticate(user, password)?;
@@ -59,7 +71,11 @@ impl ClientConfig {
     }
 
     /// The driver's policy for a connection as this user, or as the configured one.
-    pub fn policy_for(&self, user: Option<String>, password: Option<String>) -> PyResult<ClientPolicy> {
+    pub fn policy_for(
+        &self,
+        user: Option<String>,
+        password: Option<String>,
+    ) -> PyResult<ClientPolicy> {
         let mut config = self.clone();
         config.authenticate(user, password)?;
         Ok(config.policy)
@@ -73,7 +89,9 @@ impl ClientConfig {
         let Some(user) = user else {
             return match password {
                 None => Ok(()),
-                Some(_) => Err(invalid_argument("there is a password, but no user to go with it")),
+                Some(_) => Err(invalid_argument(
+                    "there is a password, but no user to go with it",
+                )),
             };
         };
         let password = password.unwrap_or_default();
@@ -123,10 +141,17 @@ fn hosts_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Host>> {
     let items = match (object.cast::<PyList>(), object.cast::<PyTuple>()) {
         (Ok(list), _) => list.to_tuple(),
         (_, Ok(tuple)) => tuple.clone(),
-        _ => return Err(PyTypeError::new_err(format!("{SHAPE}, not a {}", type_name(object)))),
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "{SHAPE}, not a {}",
+                type_name(object)
+            )))
+        }
     };
     if items.is_empty() {
-        return Err(PyValueError::new_err("config[\"hosts\"] must name at least one node"));
+        return Err(PyValueError::new_err(
+            "config[\"hosts\"] must name at least one node",
+        ));
     }
     items.as_slice().iter().map(host_from_python).collect()
 }
@@ -138,21 +163,34 @@ fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
     let items = match (object.cast::<PyTuple>(), object.cast::<PyList>()) {
         (Ok(tuple), _) => tuple.clone(),
         (_, Ok(list)) => list.to_tuple(),
-        _ => return Err(PyTypeError::new_err(format!("{SHAPE}, not of {}", type_name(object)))),
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "{SHAPE}, not of {}",
+                type_name(object)
+            )))
+        }
     };
     let (name, port) = match items.as_slice() {
         [name] => (name, None),
         [name, port] => (name, Some(port)),
         items => {
-            return Err(PyValueError::new_err(format!("{SHAPE}, not of {} items", items.len())))
+            return Err(PyValueError::new_err(format!(
+                "{SHAPE}, not of {} items",
+                items.len()
+            )))
         }
     };
     let name = name.cast::<PyString>().map_err(|_| {
-        PyTypeError::new_err(format!("the name of a host must be a str, not {}", type_name(name)))
+        PyTypeError::new_err(format!(
+            "the name of a host must be a str, not {}",
+            type_name(name)
+        ))
     })?;
     let name = name.to_str()?;
     if name.trim().is_empty() {
-        return Err(PyValueError::new_err("the name of a host must not be empty"));
+        return Err(PyValueError::new_err(
+            "the name of a host must not be empty",
+        ));
     }
     let port = match port {
         None => DEFAULT_PORT,
@@ -163,7 +201,10 @@ fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
 
 fn port_from_python(object: &Bound<'_, PyAny>, host: &str) -> PyResult<u16> {
     let number = object.extract::<i64>().map_err(|_| {
-        PyTypeError::new_err(format!("the port of host {host:?} must be an int, not {}", type_name(object)))
+        PyTypeError::new_err(format!(
+            "the port of host {host:?} must be an int, not {}",
+            type_name(object)
+        ))
     })?;
     match u16::try_from(number) {
         Ok(port) if port > 0 => Ok(port),
@@ -175,7 +216,11 @@ fn port_from_python(object: &Bound<'_, PyAny>, host: &str) -> PyResult<u16> {
 
 fn host_from_text(text: &str) -> PyResult<Host> {
     let text = text.trim();
-    let wrong = || PyValueError::new_err(format!("{text:?} is no host: write \"name\" or \"name:port\""));
+    let wrong = || {
+        PyValueError::new_err(format!(
+            "{text:?} is no host: write \"name\" or \"name:port\""
+        ))
+    };
     let (name, port) = match text.rsplit_once(':') {
         None => (text, DEFAULT_PORT),
         Some((name, port)) => (name, port.parse().map_err(|_| wrong())?),

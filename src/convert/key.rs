@@ -28,17 +28,26 @@ pub fn key_from_python(object: &Bound<'_, PyAny>) -> PyResult<Key> {
     if let Ok(list) = object.cast::<PyList>() {
         return key_from_items(list.to_tuple().as_slice());
     }
-    Err(PyTypeError::new_err(format!("{SHAPE}, not a {}", type_name(object))))
+    Err(PyTypeError::new_err(format!(
+        "{SHAPE}, not a {}",
+        type_name(object)
+    )))
 }
 
 fn key_from_items(items: &[Bound<'_, PyAny>]) -> PyResult<Key> {
     let (namespace, set, user_key, digest) = match items {
         [namespace, set, user_key] => (namespace, set, user_key, None),
-        [namespace, set, user_key, digest] => {
-            (namespace, set, user_key, Some(digest).filter(|digest| !digest.is_none()))
-        }
+        [namespace, set, user_key, digest] => (
+            namespace,
+            set,
+            user_key,
+            Some(digest).filter(|digest| !digest.is_none()),
+        ),
         _ => {
-            return Err(PyValueError::new_err(format!("{SHAPE}, not {} items", items.len())));
+            return Err(PyValueError::new_err(format!(
+                "{SHAPE}, not {} items",
+                items.len()
+            )));
         }
     };
     let namespace = namespace_from_python(namespace)?;
@@ -61,7 +70,12 @@ fn build(
         ))),
         (Some(Value::Blob(bytes)), None) if user_key.is_instance_of::<PyBytes>() => {
             let digest = digest_of_bytes(&set, &bytes);
-            Ok(Key::with_digest(namespace, set, Some(Value::Blob(bytes)), digest))
+            Ok(Key::with_digest(
+                namespace,
+                set,
+                Some(Value::Blob(bytes)),
+                digest,
+            ))
         }
         (Some(value), None) => Key::new(namespace, set, value)
             .map_err(|error| PyValueError::new_err(error.base_message())),
@@ -101,7 +115,10 @@ fn user_key_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
 
 fn digest_from_python(object: &Bound<'_, PyAny>) -> PyResult<[u8; DIGEST_BYTES]> {
     let bytes = bytes_from_python(object)?.ok_or_else(|| {
-        PyTypeError::new_err(format!("the digest of a key must be bytes, not {}", type_name(object)))
+        PyTypeError::new_err(format!(
+            "the digest of a key must be bytes, not {}",
+            type_name(object)
+        ))
     })?;
     <[u8; DIGEST_BYTES]>::try_from(bytes.as_slice()).map_err(|_| {
         PyValueError::new_err(format!(
@@ -191,15 +208,27 @@ mod tests {
     #[test]
     fn digests_agree_with_the_official_client() {
         let string = Key::new("test", "demo", Value::String("abc".to_owned())).unwrap();
-        assert_eq!(hex(string.digest()), "5bb7c351d00567dcdabd54658e1f98e5e964b744");
+        assert_eq!(
+            hex(string.digest()),
+            "5bb7c351d00567dcdabd54658e1f98e5e964b744"
+        );
         let int = Key::new("test", "demo", Value::Int(-1)).unwrap();
-        assert_eq!(hex(int.digest()), "e9d49a24c3debdc5a6d551d3e7087999a263bb97");
+        assert_eq!(
+            hex(int.digest()),
+            "e9d49a24c3debdc5a6d551d3e7087999a263bb97"
+        );
         let blob = Key::new("test", "demo", Value::Blob(vec![0xde, 0xad, 0xbe, 0xef])).unwrap();
-        assert_eq!(hex(blob.digest()), "ed8f2f28c00caeb945d416497d73f81d41314db3");
+        assert_eq!(
+            hex(blob.digest()),
+            "ed8f2f28c00caeb945d416497d73f81d41314db3"
+        );
     }
 
     #[test]
     fn bytes_are_digested_like_the_string_with_the_same_bytes() {
-        assert_eq!(hex(digest_of_bytes("demo", b"abc")), "5bb7c351d00567dcdabd54658e1f98e5e964b744");
+        assert_eq!(
+            hex(digest_of_bytes("demo", b"abc")),
+            "5bb7c351d00567dcdabd54658e1f98e5e964b744"
+        );
     }
 }

@@ -18,11 +18,18 @@ use crate::convert::key::user_key_into_python;
 use crate::convert::names::name_into_python;
 use crate::convert::numpy::batch_into_numpy;
 use crate::convert::record::{batch_record_into_python, bins_into_python};
+use crate::ops::request::Rows;
 
 /// The records of a batch read, kept as they came from the wire until they are asked for.
-#[pyclass(module = "aerospike_py", name = "LazyBatchRecords", frozen, mapping, weakref)]
+#[pyclass(
+    module = "aerospike_py",
+    name = "LazyBatchRecords",
+    frozen,
+    mapping,
+    weakref
+)]
 pub struct LazyBatchRecords {
-    records: Vec<BatchRecord>,
+    rows: Rows,
     origin: Option<Origin>,
     views: Mutex<Views>,
 }
@@ -33,28 +40,26 @@ struct Views {
     list: Option<Py<PyList>>,
 }
 
-/// The record of a row that was found.
-pub fn found(row: &BatchRecord) -> Option<&Record> {
-    match row.error() {
-        None => row.record.as_ref(),
-        Some(_) => None,
-    }
-}
-
 /// The user key and the record of a row that is in the dictionary view.
 fn viewed(row: &BatchRecord) -> Option<(&Value, &Record)> {
-    Some((row.key.user_key()?, found(row)?))
+    Some((row.key.user_key()?, Rows::found(row)?))
 }
 
 impl LazyBatchRecords {
     /// The rows of a batch, and the recorded operation that read them.
-    pub fn new(records: Vec<BatchRecord>, origin: Option<Origin>) -> Self {
-        LazyBatchRecords { records, origin, views: Mutex::default() }
+    pub fn new(rows: Rows, origin: Option<Origin>) -> Self {
+        LazyBatchRecords {
+            rows,
+            origin,
+            views: Mutex::default(),
+        }
     }
 
     /// Makes Python objects out of rows; what that takes counts for the operation that read them.
     fn materialise<R>(&self, build: impl FnOnce() -> R) -> R {
-        let Some(origin) = self.origin else { return build() };
+        let Some(origin) = self.origin else {
+            return build();
+        };
         let started = clock::now_ns();
         let built = build();
         collector::record_deferred(origin, clock::now_ns().saturating_sub(started));
@@ -72,14 +77,22 @@ impl LazyBatchRecords {
         }
         let built = self.materialise(|| {
             let dict = PyDict::new(py);
-            for row in &self.records {
+            for row in &self.rows.records {
                 if let Some((_, record)) = viewed(row) {
-                    dict.set_item(user_key_into_python(py, &row.key)?, bins_into_python(py, &record.bins)?)?;
+                    dict.set_item(
+                        user_key_into_python(py, &row.key)?,
+                        bins_into_python(py, &record.bins)?,
+                    )?;
                 }
             }
             PyResult::Ok(dict)
         })?;
-        Ok(self.views().dict.get_or_insert_with(|| built.unbind()).bind(py).clone())
+        Ok(self
+            .views()
+            .dict
+            .get_or_insert_with(|| built.unbind())
+            .bind(py)
+            .clone())
     }
 }
 
@@ -99,12 +112,17 @@ impl LazyBatchRecords {
         }
         let built = self.materialise(|| {
             let list = PyList::empty(py);
-            for row in &self.records {
-                list.append(batch_record_into_python(py, row)?)?;
+            for row in &self.rows.records {
+                list.append(batch_record_into_python(py, &self.rows, row)?)?;
             }
             PyResult::Ok(list)
         })?;
-        Ok(self.views().list.get_or_insert_with(|| built.unbind()).bind(py).clone())
+        Ok(self
+            .views()
+            .list
+            .get_or_insert_with(|| built.unbind())
+            .bind(py)
+            .clone())
     }
 
     /// Return `{user_key: bins}`, built once and kept.
@@ -117,9 +135,11 @@ impl LazyBatchRecords {
         self.materialise(|| {
             let sets = PyDict::new(py);
             let mut open: Vec<(&str, &str, Bound<'py, PyDict>)> = Vec::new();
-            for row in &self.records {
+            for row in &self.rows.records {
                 let (namespace, set) = (row.key.namespace(), row.key.set_name());
-                let known = open.iter().position(|(ns, name, _)| *ns == namespace && *name == set);
+                let known = open
+                    .iter()
+                    .position(|(ns, name, _)| *ns == namespace && *name == set);
                 let place = match known {
                     Some(place) => place,
                     None => {
@@ -132,7 +152,9 @@ impl LazyBatchRecords {
                 };
                 if let Some((_, record)) = viewed(row) {
                     let bins = bins_into_python(py, &record.bins)?;
-                    open[place].2.set_item(user_key_into_python(py, &row.key)?, bins)?;
+                    open[place]
+                        .2
+                        .set_item(user_key_into_python(py, &row.key)?, bins)?;
                 }
             }
             Ok(sets)
@@ -143,8 +165,8 @@ impl LazyBatchRecords {
     fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.materialise(|| {
             let list = PyList::empty(py);
-            for row in &self.records {
-                match found(row) {
+            for row in &self.rows.records {
+                match Rows::found(row) {
                     Some(record) => list.append(bins_into_python(py, &record.bins)?)?,
                     None => list.append(py.None())?,
                 }
@@ -154,13 +176,20 @@ impl LazyBatchRecords {
     }
 
     /// Return the bins as a structured array with one row per key.
-    fn to_numpy<'py>(&self, py: Python<'py>, dtype: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.materialise(|| batch_into_numpy(py, &self.records, dtype))
+    fn to_numpy<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.materialise(|| batch_into_numpy(py, &self.rows, dtype))
     }
 
     /// Return the `to_dict` of several handles, built in one go.
     #[staticmethod]
-    fn merge_to_dict<'py>(py: Python<'py>, handles: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    fn merge_to_dict<'py>(
+        py: Python<'py>,
+        handles: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let dicts = PyList::empty(py);
         for handle in handles.try_iter()? {
             dicts.append(handle?.cast::<LazyBatchRecords>()?.get().dict(py)?)?;
@@ -170,13 +199,16 @@ impl LazyBatchRecords {
 
     /// Iterate over what `batch_records` has, building one record at a time.
     fn iter_records(slf: Bound<'_, Self>) -> BatchRecordIterator {
-        BatchRecordIterator { handle: slf.unbind(), next: AtomicUsize::new(0) }
+        BatchRecordIterator {
+            handle: slf.unbind(),
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// Return the user key of every key of the request, in order.
     fn all_user_keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        for row in &self.records {
+        for row in &self.rows.records {
             list.append(user_key_into_python(py, &row.key)?)?;
         }
         Ok(list)
@@ -184,7 +216,11 @@ impl LazyBatchRecords {
 
     /// Return how many records were found.
     fn found_count(&self) -> usize {
-        self.records.iter().filter(|row| found(row).is_some()).count()
+        self.rows
+            .records
+            .iter()
+            .filter(|row| Rows::found(row).is_some())
+            .count()
     }
 
     /// Let go of the views that are kept; they are built again when they are needed.
@@ -221,8 +257,13 @@ impl LazyBatchRecords {
     }
 
     fn __len__(&self) -> usize {
-        let keys: HashSet<&Value> =
-            self.records.iter().filter_map(viewed).map(|(user_key, _)| user_key).collect();
+        let keys: HashSet<&Value> = self
+            .rows
+            .records
+            .iter()
+            .filter_map(viewed)
+            .map(|(user_key, _)| user_key)
+            .collect();
         keys.len()
     }
 
@@ -234,7 +275,11 @@ impl LazyBatchRecords {
         self.dict(py)?.contains(key)
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.dict(py)?.get_item(key)?.ok_or_else(|| match key.repr() {
             Ok(key) => PyKeyError::new_err(format!(
                 "{key} is not among the records that were found; batch_records has the result code of every key"
@@ -244,7 +289,11 @@ impl LazyBatchRecords {
     }
 
     fn __repr__(&self) -> String {
-        format!("LazyBatchRecords(keys={}, found={})", self.records.len(), self.found_count())
+        format!(
+            "LazyBatchRecords(keys={}, found={})",
+            self.rows.records.len(),
+            self.found_count()
+        )
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -277,17 +326,25 @@ impl BatchRecordIterator {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let handle = self.handle.get();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        match handle.records.get(next) {
-            Some(row) => handle.materialise(|| batch_record_into_python(py, row)).map(Some),
+        match handle.rows.records.get(next) {
+            Some(row) => handle
+                .materialise(|| batch_record_into_python(py, &handle.rows, row))
+                .map(Some),
             None => {
-                self.next.store(handle.records.len(), Ordering::Relaxed);
+                self.next
+                    .store(handle.rows.records.len(), Ordering::Relaxed);
                 Ok(None)
             }
         }
     }
 
     fn __length_hint__(&self) -> usize {
-        self.handle.get().records.len().saturating_sub(self.next.load(Ordering::Relaxed))
+        self.handle
+            .get()
+            .rows
+            .records
+            .len()
+            .saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -41,16 +41,19 @@ pub fn name_into_python<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString
             return kept.string.bind(py).clone();
         }
         let string = PyString::new(py, name);
-        *place = Some(Kept { name: name.into(), string: string.clone().unbind() });
+        *place = Some(Kept {
+            name: name.into(),
+            string: string.clone().unbind(),
+        });
         string
     })
 }
 
 /// FNV-1a, which is fast for short names; nothing depends on its quality.
 fn place_of(name: &str) -> usize {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     (hash ^ (hash >> 16)) as usize % PLACES
 }
 
@@ -60,7 +63,9 @@ mod tests {
 
     #[test]
     fn places_are_in_range_and_spread() {
-        let mut places: Vec<usize> = (0..64).map(|bin| place_of(&format!("feature_{bin}"))).collect();
+        let mut places: Vec<usize> = (0..64)
+            .map(|bin| place_of(&format!("feature_{bin}")))
+            .collect();
         assert!(places.iter().all(|&place| place < super::PLACES));
         places.sort_unstable();
         places.dedup();

@@ -1,6 +1,5 @@
 //! A batch as NumPy arrays. NumPy is only imported when somebody asks for them.
 
-use aerospike_core::BatchRecord;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -10,27 +9,34 @@ use crate::convert::array_layout::{Element, Field, Layout, Misfit, CODE_BYTES, M
 use crate::convert::key::user_key_into_python;
 use crate::convert::value_in::type_name;
 use crate::error::Fault;
+use crate::ops::request::Rows;
 
 /// Makes a `NumpyBatchRecords`; the arrays are filled detached from the interpreter.
 pub fn batch_into_numpy<'py>(
     py: Python<'py>,
-    records: &[BatchRecord],
+    rows: &Rows,
     dtype: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let numpy = py.import("numpy")?;
     let layout = layout_from_dtype(&numpy, dtype)?;
+    let records = &rows.records;
     let count = records.len();
-    let rows = numpy.call_method1("zeros", (count, dtype))?;
+    let values = numpy.call_method1("zeros", (count, dtype))?;
     let metadata = numpy.call_method1("zeros", (count, metadata_dtype(&numpy)?))?;
     let codes = numpy.call_method1("zeros", (count, numpy.getattr("int32")?))?;
     if count > 0 {
-        let mut row_memory = Memory::of(&rows, count * layout.row_bytes())?;
+        let mut row_memory = Memory::of(&values, count * layout.row_bytes())?;
         let mut metadata_memory = Memory::of(&metadata, count * METADATA_BYTES)?;
         let mut code_memory = Memory::of(&codes, count * CODE_BYTES)?;
         // SAFETY: the three arrays were made above and nobody else has seen them yet.
-        let (row_bytes, metadata_bytes, code_bytes) =
-            unsafe { (row_memory.bytes(), metadata_memory.bytes(), code_memory.bytes()) };
-        py.detach(|| layout.fill(records, row_bytes, metadata_bytes, code_bytes))?;
+        let (row_bytes, metadata_bytes, code_bytes) = unsafe {
+            (
+                row_memory.bytes(),
+                metadata_memory.bytes(),
+                code_memory.bytes(),
+            )
+        };
+        py.detach(|| layout.fill(rows, row_bytes, metadata_bytes, code_bytes))?;
     }
     let places = PyDict::new(py);
     for (place, row) in records.iter().enumerate() {
@@ -40,8 +46,10 @@ pub fn batch_into_numpy<'py>(
             places.set_item(place, place)?;
         }
     }
-    let class = py.import("aerospike_py.numpy_batch")?.getattr("NumpyBatchRecords")?;
-    class.call1((rows, metadata, codes, places))
+    let class = py
+        .import("aerospike_py.numpy_batch")?
+        .getattr("NumpyBatchRecords")?;
+    class.call1((values, metadata, codes, places))
 }
 
 /// The memory of an array, borrowed for as long as this lives.
@@ -100,7 +108,11 @@ fn layout_from_dtype(numpy: &Bound<'_, PyModule>, dtype: &Bound<'_, PyAny>) -> P
     for name in names.as_slice() {
         let entry = entries.get_item(name)?;
         let name = name.cast::<PyString>()?.to_str()?;
-        fields.push(field_from_dtype(name, &entry.get_item(0)?, entry.get_item(1)?.extract()?)?);
+        fields.push(field_from_dtype(
+            name,
+            &entry.get_item(0)?,
+            entry.get_item(1)?.extract()?,
+        )?);
     }
     let row_bytes = dtype.getattr("itemsize")?.extract()?;
     Ok(Layout::new(fields, row_bytes)?)
@@ -135,6 +147,16 @@ fn field_from_dtype(name: &str, dtype: &Bound<'_, PyAny>, offset: usize) -> PyRe
         Element::Bytes => 1,
         _ => bytes.checked_div(element_bytes).unwrap_or(0),
     };
-    let element_bytes = if element == Element::Bytes { bytes } else { element_bytes };
-    Ok(Field { name: name.to_owned(), offset, element_bytes, count, element })
+    let element_bytes = if element == Element::Bytes {
+        bytes
+    } else {
+        element_bytes
+    };
+    Ok(Field {
+        name: name.to_owned(),
+        offset,
+        element_bytes,
+        count,
+        element,
+    })
 }

@@ -41,7 +41,9 @@ pub fn steps_from_python(object: &Bound<'_, PyAny>) -> PyResult<Steps> {
         }
     };
     if items.is_empty() {
-        return Err(invalid_argument("ops must not be empty: give at least one operation"));
+        return Err(invalid_argument(
+            "ops must not be empty: give at least one operation",
+        ));
     }
     let mut steps = Steps::default();
     for item in items.as_slice() {
@@ -65,8 +67,13 @@ fn add_step(dict: &Bound<'_, PyDict>, steps: &mut Steps) -> PyResult<()> {
     let value = entry(dict, "val")?;
     let operation = match code {
         constants::OPERATOR_READ => {
-            steps.answers.push(Answer { bin: bin.clone(), reads: true });
-            steps.operations.push(bin.map_or_else(operations::get, operations::get_bin));
+            steps.answers.push(Answer {
+                bin: bin.clone(),
+                reads: true,
+            });
+            steps
+                .operations
+                .push(bin.map_or_else(operations::get, operations::get_bin));
             return Ok(());
         }
         constants::OPERATOR_WRITE => {
@@ -101,7 +108,8 @@ fn add_step(dict: &Bound<'_, PyDict>, steps: &mut Steps) -> PyResult<()> {
                     ))
                 })?;
                 if seconds != 0 {
-                    steps.expiration = Some(checked_expiration(seconds, "\"val\" of OPERATOR_TOUCH")?);
+                    steps.expiration =
+                        Some(checked_expiration(seconds, "\"val\" of OPERATOR_TOUCH")?);
                 }
             }
             operations::touch()
@@ -110,7 +118,10 @@ fn add_step(dict: &Bound<'_, PyDict>, steps: &mut Steps) -> PyResult<()> {
         code => return Err(unsupported(code)),
     };
     let named = !matches!(code, constants::OPERATOR_TOUCH | constants::OPERATOR_DELETE);
-    steps.answers.push(Answer { bin: bin.filter(|_| named), reads: false });
+    steps.answers.push(Answer {
+        bin: bin.filter(|_| named),
+        reads: false,
+    });
     steps.operations.push(operation);
     steps.writes = true;
     Ok(())
@@ -118,7 +129,9 @@ fn add_step(dict: &Bound<'_, PyDict>, steps: &mut Steps) -> PyResult<()> {
 
 fn code_of(dict: &Bound<'_, PyDict>) -> PyResult<i32> {
     let Some(code) = entry(dict, "op")? else {
-        return Err(PyValueError::new_err("an operation needs an entry \"op\": one of OPERATOR_*"));
+        return Err(PyValueError::new_err(
+            "an operation needs an entry \"op\": one of OPERATOR_*",
+        ));
     };
     if code.is_instance_of::<PyBool>() || !code.is_instance_of::<PyInt>() {
         return Err(PyTypeError::new_err(format!(
@@ -126,7 +139,8 @@ fn code_of(dict: &Bound<'_, PyDict>) -> PyResult<i32> {
             type_name(&code)
         )));
     }
-    code.extract::<i32>().map_err(|_| invalid_argument("\"op\" of an operation must be one of OPERATOR_*"))
+    code.extract::<i32>()
+        .map_err(|_| invalid_argument("\"op\" of an operation must be one of OPERATOR_*"))
 }
 
 fn unsupported(code: i32) -> PyErr {

@@ -41,8 +41,13 @@ impl<'a, 'py> Options<'a, 'py> {
 
     /// An integer entry from `least` to `most`.
     pub fn int(&self, key: &str, least: i64, most: i64) -> PyResult<Option<i64>> {
-        let Some(value) = self.get(key)? else { return Ok(None) };
-        let number = value.cast::<PyInt>().ok().filter(|_| !value.is_instance_of::<PyBool>());
+        let Some(value) = self.get(key)? else {
+            return Ok(None);
+        };
+        let number = value
+            .cast::<PyInt>()
+            .ok()
+            .filter(|_| !value.is_instance_of::<PyBool>());
         let Some(number) = number else {
             return Err(self.wrong_type(key, "an int", &value));
         };

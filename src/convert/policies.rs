@@ -53,7 +53,11 @@ pub fn write_policy(meta: Argument<'_, '_>, policy: Argument<'_, '_>) -> PyResul
 
 /// How a batch is sent. Batches that write are not repeated by the driver unless the policy says so.
 pub fn batch_policy(options: &Options<'_, '_>, writes: bool) -> PyResult<BatchPolicy> {
-    let mut policy = if writes { BatchPolicy::write_default() } else { BatchPolicy::default() };
+    let mut policy = if writes {
+        BatchPolicy::write_default()
+    } else {
+        BatchPolicy::default()
+    };
     if options.is_empty() {
         return Ok(policy);
     }
@@ -86,7 +90,9 @@ pub fn batch_read_policy(options: &Options<'_, '_>) -> PyResult<BatchReadPolicy>
 /// The policy of info commands and truncation.
 pub fn admin_policy(policy: Argument<'_, '_>) -> PyResult<AdminPolicy> {
     let options = Options::new(policy, "policy")?;
-    Ok(AdminPolicy { timeout: options.u32("timeout")?.unwrap_or_default() })
+    Ok(AdminPolicy {
+        timeout: options.u32("timeout")?.unwrap_or_default(),
+    })
 }
 
 /// What a write may ask for, each or not.
@@ -145,8 +151,10 @@ impl WriteFields {
             expiration: expiration(options)?,
             send_key: options.choice("key", &[false, true])?,
             exists: options.choice("exists", &actions)?,
-            commit_level: options
-                .choice("commit_level", &[CommitLevel::CommitAll, CommitLevel::CommitMaster])?,
+            commit_level: options.choice(
+                "commit_level",
+                &[CommitLevel::CommitAll, CommitLevel::CommitMaster],
+            )?,
             durable_delete: options.flag("durable_delete")?,
         })
     }

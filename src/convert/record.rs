@@ -8,8 +8,7 @@ use crate::convert::key::key_into_python;
 use crate::convert::names::name_into_python;
 use crate::convert::result_types::{named_tuple, result_types};
 use crate::convert::value_out::value_into_python;
-use crate::error::{row_code, row_in_doubt};
-use crate::ops::request::ttl_seconds;
+use crate::ops::request::{ttl_seconds, Rows};
 
 /// The bins of a record as a dictionary.
 pub fn bins_into_python<'py>(
@@ -47,14 +46,18 @@ fn record_with_key<'py>(
     key: Bound<'py, PyAny>,
     record: &Record,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let fields =
-        [key, metadata_into_python(py, record)?, bins_into_python(py, &record.bins)?.into_any()];
+    let fields = [
+        key,
+        metadata_into_python(py, record)?,
+        bins_into_python(py, &record.bins)?.into_any(),
+    ];
     named_tuple(py, &result_types(py)?.record, fields)
 }
 
 /// A row of a batch.
 pub fn batch_record_into_python<'py>(
     py: Python<'py>,
+    rows: &Rows,
     row: &BatchRecord,
 ) -> PyResult<Bound<'py, PyAny>> {
     let key = key_into_python(py, &row.key)?;
@@ -64,9 +67,9 @@ pub fn batch_record_into_python<'py>(
     };
     let fields = [
         key,
-        PyInt::new(py, row_code(row)).into_any(),
+        PyInt::new(py, rows.code(row)).into_any(),
         record,
-        PyBool::new(py, row_in_doubt(row)).to_owned().into_any(),
+        PyBool::new(py, rows.in_doubt(row)).to_owned().into_any(),
     ];
     named_tuple(py, &result_types(py)?.batch_record, fields)
 }

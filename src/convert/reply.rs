@@ -1,6 +1,6 @@
 //! Replies into what the methods return.
 
-use aerospike_core::{BatchRecord, Key, Record, Value};
+use aerospike_core::{Key, Record, Value};
 use aerospike_stages::Origin;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyList, PyString};
@@ -11,19 +11,25 @@ use crate::convert::names::name_into_python;
 use crate::convert::record::{batch_record_into_python, metadata_into_python, record_into_python};
 use crate::convert::result_types::{named_tuple, result_types};
 use crate::convert::value_out::value_into_python;
-use crate::ops::request::{NodeAnswer, Reply, RetryInfo};
+use crate::ops::request::{NodeAnswer, Reply, RetryInfo, Rows};
 
 /// Converts a reply; `origin` is the recorded operation that it belongs to.
-pub fn reply_into_python(py: Python<'_>, reply: Reply, origin: Option<Origin>) -> PyResult<Py<PyAny>> {
+pub fn reply_into_python(
+    py: Python<'_>,
+    reply: Reply,
+    origin: Option<Origin>,
+) -> PyResult<Py<PyAny>> {
     let object = match reply {
         Reply::Nothing => return Ok(py.None()),
         Reply::Record { key, record } => record_into_python(py, &key, &record)?,
         Reply::Header { key, record } => header_into_python(py, &key, record.as_ref())?,
-        Reply::Ordered { key, record, entries } => ordered_into_python(py, &key, &record, &entries)?,
-        Reply::BatchRead(records) => {
-            Bound::new(py, LazyBatchRecords::new(records, origin))?.into_any()
-        }
-        Reply::BatchWrite { records, retry } => batch_write_into_python(py, &records, retry)?,
+        Reply::Ordered {
+            key,
+            record,
+            entries,
+        } => ordered_into_python(py, &key, &record, &entries)?,
+        Reply::BatchRead(rows) => Bound::new(py, LazyBatchRecords::new(rows, origin))?.into_any(),
+        Reply::BatchWrite { rows, retry } => batch_write_into_python(py, &rows, retry)?,
         Reply::InfoAll(answers) => info_into_python(py, &answers)?,
         Reply::Text(text) => PyString::new(py, &text).into_any(),
         Reply::Flag(flag) => PyBool::new(py, flag).to_owned().into_any(),
@@ -40,7 +46,11 @@ fn header_into_python<'py>(
         Some(record) => metadata_into_python(py, record)?,
         None => py.None().into_bound(py),
     };
-    named_tuple(py, &result_types(py)?.exists_result, [key_into_python(py, key)?, metadata])
+    named_tuple(
+        py,
+        &result_types(py)?.exists_result,
+        [key_into_python(py, key)?, metadata],
+    )
 }
 
 fn ordered_into_python<'py>(
@@ -52,27 +62,36 @@ fn ordered_into_python<'py>(
     let types = result_types(py)?;
     let list = PyList::empty(py);
     for (name, value) in entries {
-        let fields = [name_into_python(py, name).into_any(), value_into_python(py, value)?];
+        let fields = [
+            name_into_python(py, name).into_any(),
+            value_into_python(py, value)?,
+        ];
         list.append(named_tuple(py, &types.bin_tuple, fields)?)?;
     }
-    let fields = [key_into_python(py, key)?, metadata_into_python(py, record)?, list.into_any()];
+    let fields = [
+        key_into_python(py, key)?,
+        metadata_into_python(py, record)?,
+        list.into_any(),
+    ];
     named_tuple(py, &types.operate_ordered_result, fields)
 }
 
 fn batch_write_into_python<'py>(
     py: Python<'py>,
-    records: &[BatchRecord],
+    rows: &Rows,
     retry: RetryInfo,
 ) -> PyResult<Bound<'py, PyAny>> {
     let types = result_types(py)?;
     let list = PyList::empty(py);
-    for row in records {
-        list.append(batch_record_into_python(py, row)?)?;
+    for row in &rows.records {
+        list.append(batch_record_into_python(py, rows, row)?)?;
     }
     let retry = [
         PyInt::new(py, retry.attempts).into_any(),
         PyInt::new(py, retry.max_attempts).into_any(),
-        PyBool::new(py, retry.truncated_by_timeout).to_owned().into_any(),
+        PyBool::new(py, retry.truncated_by_timeout)
+            .to_owned()
+            .into_any(),
         PyInt::new(py, retry.unresolved).into_any(),
     ];
     let retry = named_tuple(py, &types.batch_retry_info, retry)?;

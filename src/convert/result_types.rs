@@ -41,7 +41,9 @@ pub fn result_types(py: Python<'_>) -> PyResult<&'static ResultTypes> {
     let class = |name: &str| -> PyResult<Py<PyType>> {
         let class = module.getattr(name)?.cast_into::<PyType>()?;
         if !class.is_subclass_of::<PyTuple>()? {
-            return Err(PyTypeError::new_err(format!("aerospike_py.types.{name} is not a tuple class")));
+            return Err(PyTypeError::new_err(format!(
+                "aerospike_py.types.{name} is not a tuple class"
+            )));
         }
         Ok(class.unbind())
     };
@@ -72,7 +74,9 @@ pub fn named_tuple<'py, const N: usize>(
     let class = class.bind(py).as_type_ptr();
     // SAFETY: reading a function pointer of a static type of the interpreter, which never changes.
     let Some(new) = (unsafe { (&raw const ffi::PyTuple_Type.tp_new).read() }) else {
-        return Err(PyTypeError::new_err("this interpreter's tuples cannot be subclassed"));
+        return Err(PyTypeError::new_err(
+            "this interpreter's tuples cannot be subclassed",
+        ));
     };
     // SAFETY: the interpreter is attached, `class` is a live subclass of tuple (checked when it was
     // looked up) and `arguments` a live tuple; this is what `tuple.__new__(class, values)` does.

@@ -73,7 +73,10 @@ fn convert_rarer(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> P
     }
     if let Ok(tuple) = object.cast::<PyTuple>() {
         let depth = deeper(depth, place)?;
-        let values = tuple.as_slice().iter().map(|item| convert(item, place, depth));
+        let values = tuple
+            .as_slice()
+            .iter()
+            .map(|item| convert(item, place, depth));
         return Ok(Value::List(values.collect::<PyResult<_>>()?));
     }
     if let Some(bytes) = bytes_from_python(object)? {
@@ -160,5 +163,8 @@ fn unsupported(object: &Bound<'_, PyAny>, place: Place<'_>) -> PyErr {
 
 /// The name of an object's type, for messages.
 pub fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().fully_qualified_name().map_or_else(|_| "?".to_owned(), |name| name.to_string())
+    object
+        .get_type()
+        .fully_qualified_name()
+        .map_or_else(|_| "?".to_owned(), |name| name.to_string())
 }

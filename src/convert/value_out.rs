@@ -59,7 +59,10 @@ fn dict_into_python<'py, 'a>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let dict = PyDict::new(py);
     for (key, value) in entries {
-        dict.set_item(hashable(py, key, depth + 1)?, convert(py, value, depth + 1)?)?;
+        dict.set_item(
+            hashable(py, key, depth + 1)?,
+            convert(py, value, depth + 1)?,
+        )?;
     }
     Ok(dict.into_any())
 }
@@ -81,7 +84,13 @@ fn hashable<'py>(py: Python<'py>, key: &Value, depth: usize) -> PyResult<Bound<'
         _ => return convert(py, key, depth),
     };
     let items = pairs.iter().map(|(key, value)| {
-        PyTuple::new(py, [hashable(py, key, depth + 1)?, hashable(py, value, depth + 1)?])
+        PyTuple::new(
+            py,
+            [
+                hashable(py, key, depth + 1)?,
+                hashable(py, value, depth + 1)?,
+            ],
+        )
     });
     Ok(PyTuple::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any())
 }

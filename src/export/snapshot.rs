@@ -34,7 +34,7 @@ pub fn take(reset: bool) -> Vec<Row> {
             Some(before) => current.since(before),
             None => current.clone(),
         })
-        .filter(|totals| totals.wall.count() > 0)
+        .filter(|totals| totals.wall.count() > 0 || totals.deferred.count() > 0)
         .map(|totals| row(&totals))
         .collect();
     if reset {

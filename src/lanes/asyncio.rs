@@ -2,6 +2,7 @@
 //! loop, and the loop's own thread turns it into Python objects.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use aerospike_stages::{Observed, Stage};
 use pyo3::prelude::*;
@@ -14,7 +15,8 @@ use crate::lanes::event_loop::LoopBridge;
 use crate::ops::request::Reply;
 
 /// Starts an operation and returns the awaitable for its result. The operation runs whether or
-/// not it is awaited. `yields` is what success gives instead of the reply.
+/// not it is awaited, unless no loop is running yet: then it starts when it is awaited. `yields`
+/// is what success gives instead of the reply.
 pub fn start<F>(
     py: Python<'_>,
     runtime: &Handle,
@@ -25,15 +27,23 @@ pub fn start<F>(
 where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
 {
-    let bridge = LoopBridge::of_running_loop(py)?;
     call.enter(Stage::Dispatch);
-    let recorder = call.recorder.take();
-    let shared = Shared::new(bridge, call, yields);
-    let theirs = shared.clone();
-    let task = runtime.spawn(async move {
-        let observation = Observed::new(operation, recorder).await;
-        theirs.arrive(observation);
-    });
-    shared.set_abort(task.abort_handle());
-    Py::new(py, Operation::new(shared))
+    let runtime = runtime.clone();
+    let launch = move |bridge: Arc<LoopBridge>| {
+        let recorder = call.recorder.take();
+        let shared = Shared::new(bridge, call, yields);
+        let theirs = shared.clone();
+        let task = runtime.spawn(async move {
+            let observation = Observed::new(operation, recorder).await;
+            theirs.arrive(observation);
+        });
+        shared.set_abort(task.abort_handle());
+        shared
+    };
+    let operation = match LoopBridge::of_running_loop(py) {
+        Ok(bridge) => Operation::started(launch(bridge)),
+        Err(error) if LoopBridge::is_absent(py, &error) => Operation::deferred(Box::new(launch)),
+        Err(error) => return Err(error),
+    };
+    Py::new(py, operation)
 }

@@ -3,7 +3,7 @@
 //!
 //! The result stays a Rust value until somebody asks for it; it becomes Python objects once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aerospike_stages::{clock, Observation, Outcome, Stage};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
@@ -88,6 +88,9 @@ impl Shared {
     pub(super) fn arrive(self: Arc<Self>, observation: Observation<Result<Reply, Fault>>) {
         let Observation { value, mut recorder } = observation;
         if let Some(recorder) = recorder.as_mut() {
+            if value.is_err() {
+                recorder.fail();
+            }
             recorder.enter(Stage::LoopWait, clock::now_ns());
         }
         {
@@ -211,20 +214,52 @@ fn cancelled(py: Python<'_>, message: Option<&Py<PyAny>>) -> PyErr {
     }
 }
 
+/// Starts an operation on a loop that is running at last.
+pub(super) type Start = Box<dyn FnOnce(Arc<LoopBridge>) -> Arc<Shared> + Send>;
+
 /// The awaitable returned by the methods of `AsyncClient`.
 #[pyclass(frozen, weakref, module = "aerospike_py._aerospike", name = "Operation")]
 pub struct Operation {
-    shared: Arc<Shared>,
+    started: OnceLock<Arc<Shared>>,
+    /// How to start, if no loop was running when the method was called: then the operation is a
+    /// coroutine and nothing else, until somebody awaits it.
+    start: Mutex<Option<Start>>,
 }
 
 impl Operation {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Operation { shared }
+    pub(super) fn started(shared: Arc<Shared>) -> Self {
+        Operation { started: OnceLock::from(shared), start: Mutex::new(None) }
+    }
+
+    pub(super) fn deferred(start: Start) -> Self {
+        Operation { started: OnceLock::new(), start: Mutex::new(Some(start)) }
+    }
+
+    fn take_start(&self) -> Option<Start> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The running operation; it is started by the first step of whoever awaits it.
+    fn begin(&self, py: Python<'_>) -> PyResult<&Arc<Shared>> {
+        if self.started.get().is_none() {
+            let bridge = LoopBridge::of_running_loop(py)?;
+            if let Some(start) = self.take_start() {
+                let _ = self.started.set(start(bridge));
+            }
+        }
+        self.shared()
+    }
+
+    /// The running operation.
+    fn shared(&self) -> PyResult<&Arc<Shared>> {
+        self.started.get().ok_or_else(|| {
+            InvalidStateError::new_err("the operation has not started: it was made while no event loop was running")
+        })
     }
 
     /// One step of a coroutine that awaits the operation: suspend it, or hand over the result.
     fn step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let shared = &slf.get().shared;
+        let shared = slf.get().begin(slf.py())?;
         if !shared.is_done() {
             let mut state = shared.lock();
             state.suspended = true;
@@ -273,7 +308,10 @@ impl Operation {
         val: Option<&Bound<'_, PyAny>>,
         _tb: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        slf.get().shared.resumed();
+        match slf.get().started.get() {
+            Some(shared) => shared.resumed(),
+            None => drop(slf.get().take_start()),
+        }
         let exception = match val {
             Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value.clone(),
             Some(value) => typ.call1((value,))?,
@@ -288,52 +326,54 @@ impl Operation {
     }
 
     #[getter(_asyncio_future_blocking)]
-    fn is_blocking(&self) -> bool {
-        self.shared.lock().blocking
+    fn is_blocking(&self) -> Option<bool> {
+        self.started.get().map(|shared| shared.lock().blocking)
     }
 
     #[setter(_asyncio_future_blocking)]
-    fn set_blocking(&self, blocking: bool) {
-        self.shared.lock().blocking = blocking;
+    fn set_blocking(&self, blocking: bool) -> PyResult<()> {
+        self.shared()?.lock().blocking = blocking;
+        Ok(())
     }
 
     #[getter(_loop)]
-    fn event_loop(&self, py: Python<'_>) -> Py<PyAny> {
-        self.shared.bridge.event_loop().clone_ref(py)
+    fn event_loop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(self.shared()?.bridge.event_loop().clone_ref(py))
     }
 
-    fn get_loop(&self, py: Python<'_>) -> Py<PyAny> {
-        self.shared.bridge.event_loop().clone_ref(py)
+    fn get_loop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.event_loop(py)
     }
 
     fn done(&self) -> bool {
-        self.shared.is_done()
+        self.started.get().is_some_and(|shared| shared.is_done())
     }
 
     fn cancelled(&self) -> bool {
-        matches!(self.shared.lock().phase, Phase::Cancelled(_))
+        self.started.get().is_some_and(|shared| matches!(shared.lock().phase, Phase::Cancelled(_)))
     }
 
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.shared.result(py)
+        self.shared()?.result(py)
     }
 
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.shared.result(py) {
+        let shared = self.shared()?;
+        match shared.result(py) {
             Ok(_) => Ok(None),
-            Err(error) if matches!(self.shared.lock().phase, Phase::Converted(_)) => {
+            Err(error) if matches!(shared.lock().phase, Phase::Converted(_)) => {
                 Ok(Some(error.into_value(py).into_any()))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyAny> {
-        let error = match &self.shared.lock().phase {
+    fn _make_cancelled_error(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let error = match &self.shared()?.lock().phase {
             Phase::Cancelled(message) => cancelled(py, message.as_ref()),
             _ => cancelled(py, None),
         };
-        error.into_value(py).into_any()
+        Ok(error.into_value(py).into_any())
     }
 
     #[pyo3(signature = (callback, *, context=None))]
@@ -343,7 +383,7 @@ impl Operation {
             Some(context) => context,
             None => py.import(pyo3::intern!(py, "contextvars"))?.call_method0(pyo3::intern!(py, "copy_context"))?.unbind(),
         };
-        let shared = &slf.get().shared;
+        let shared = slf.get().shared()?;
         {
             let mut state = shared.lock();
             if matches!(state.phase, Phase::Running | Phase::Arrived(_, false)) {
@@ -356,7 +396,7 @@ impl Operation {
     }
 
     fn remove_done_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let shared = &slf.get().shared;
+        let shared = slf.get().shared()?;
         let registered = std::mem::take(&mut shared.lock().callbacks);
         let before = registered.len();
         let mut kept = Vec::with_capacity(before);
@@ -372,7 +412,9 @@ impl Operation {
 
     #[pyo3(signature = (msg=None))]
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        let shared = &slf.get().shared;
+        let Some(shared) = slf.get().started.get() else {
+            return Ok(slf.get().take_start().is_some());
+        };
         let (callbacks, this) = {
             let mut state = shared.lock();
             match state.phase {
@@ -396,7 +438,8 @@ impl Operation {
     }
 
     fn __repr__(&self) -> &'static str {
-        match self.shared.lock().phase {
+        let Some(shared) = self.started.get() else { return "<Operation not started>" };
+        match shared.lock().phase {
             Phase::Running | Phase::Arrived(_, false) => "<Operation pending>",
             Phase::Cancelled(_) => "<Operation cancelled>",
             _ => "<Operation finished>",
@@ -404,7 +447,7 @@ impl Operation {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        let Ok(state) = self.shared.state.try_lock() else { return Ok(()) };
+        let Some(Ok(state)) = self.started.get().map(|shared| shared.state.try_lock()) else { return Ok(()) };
         for callback in &state.callbacks {
             visit.call(&callback.function)?;
             visit.call(&callback.context)?;
@@ -423,10 +466,10 @@ impl Operation {
     }
 
     fn __clear__(&self) {
-        let (callbacks, this) = {
-            let mut state = self.shared.lock();
+        let cleared = self.started.get().map(|shared| {
+            let mut state = shared.lock();
             (std::mem::take(&mut state.callbacks), state.this.take())
-        };
-        drop((callbacks, this));
+        });
+        drop(cleared);
     }
 }

@@ -56,6 +56,9 @@ where
     let driven = py.detach(|| {
         let mut driven = drive(runtime, Observed::new(operation, recorder), interruptible)?;
         if let Some(recorder) = driven.recorder.as_mut() {
+            if driven.value.is_err() {
+                recorder.fail();
+            }
             recorder.enter(Stage::GilReacquire, clock::now_ns());
         }
         PyResult::Ok(driven)

@@ -46,6 +46,12 @@ impl LoopBridge {
         Ok(bridge)
     }
 
+    /// Whether the reason for having no bridge is that no loop is running.
+    pub fn is_absent(py: Python<'_>, error: &PyErr) -> bool {
+        let running = py.import("asyncio").and_then(|asyncio| asyncio.call_method0("_get_running_loop"));
+        error.is_instance_of::<PyRuntimeError>(py) && running.is_ok_and(|running| running.is_none())
+    }
+
     fn find_or_create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
         let address = event_loop.as_ptr() as usize;
         let known = {

@@ -10,8 +10,17 @@ use crate::ops::session::Session;
 const PING_TIMEOUT_MS: u32 = 1000;
 
 pub(super) async fn truncate(session: &Session, request: TruncateRequest) -> Result<Reply, Fault> {
-    let TruncateRequest { namespace, set, before_nanos, policy } = request;
-    match session.client().truncate(&policy, &namespace, &set, before_nanos).await {
+    let TruncateRequest {
+        namespace,
+        set,
+        before_nanos,
+        policy,
+    } = request;
+    match session
+        .client()
+        .truncate(&policy, &namespace, &set, before_nanos)
+        .await
+    {
         Ok(()) => Ok(Reply::Nothing),
         Err(error) => Err(Fault::driver(error).about_namespace(&namespace)),
     }
@@ -20,6 +29,9 @@ pub(super) async fn truncate(session: &Session, request: TruncateRequest) -> Res
 pub(super) async fn info_all(session: &Session, request: InfoRequest) -> Result<Reply, Fault> {
     let InfoRequest { command, policy } = request;
     let nodes = session.client().nodes();
+    if nodes.is_empty() {
+        return Err(Fault::NoNode);
+    }
     let mut answers = Vec::with_capacity(nodes.len());
     for node in nodes {
         let (code, response) = match node.info(&policy, &[&command]).await {
@@ -29,7 +41,11 @@ pub(super) async fn info_all(session: &Session, request: InfoRequest) -> Result<
                 (fault.code(), fault.to_string())
             }
         };
-        answers.push(NodeAnswer { name: node.name().to_owned(), code, response });
+        answers.push(NodeAnswer {
+            name: node.name().to_owned(),
+            code,
+            response,
+        });
     }
     Ok(Reply::InfoAll(answers))
 }
@@ -39,12 +55,20 @@ pub(super) async fn info_random_node(
     request: InfoRequest,
 ) -> Result<Reply, Fault> {
     let InfoRequest { command, policy } = request;
-    let mut answer = session.client().info(&policy, &[&command]).await.map_err(Fault::driver)?;
-    Ok(Reply::Text(answer.swap_remove(&command).unwrap_or_default()))
+    let mut answer = session
+        .client()
+        .info(&policy, &[&command])
+        .await
+        .map_err(Fault::driver)?;
+    Ok(Reply::Text(
+        answer.swap_remove(&command).unwrap_or_default(),
+    ))
 }
 
 pub(super) async fn ping(session: &Session) -> Result<Reply, Fault> {
-    let policy = AdminPolicy { timeout: PING_TIMEOUT_MS };
+    let policy = AdminPolicy {
+        timeout: PING_TIMEOUT_MS,
+    };
     let answered = session.client().info(&policy, &["build"]).await;
     Ok(Reply::Flag(answered.is_ok_and(|answer| !answer.is_empty())))
 }

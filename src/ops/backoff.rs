@@ -15,7 +15,9 @@ pub fn pause(attempt: u32) -> Duration {
 }
 
 fn limit_ms(attempt: u32) -> u64 {
-    1u64.checked_shl(attempt).map_or(CAP_MS, |factor| factor.saturating_mul(BASE_MS)).min(CAP_MS)
+    1u64.checked_shl(attempt)
+        .map_or(CAP_MS, |factor| factor.saturating_mul(BASE_MS))
+        .min(CAP_MS)
 }
 
 /// Hashers of the standard library are seeded at random, and each differently.
@@ -38,7 +40,9 @@ mod tests {
     #[test]
     fn pauses_spread_over_their_range() {
         let pauses: Vec<Duration> = (0..200).map(|_| pause(6)).collect();
-        assert!(pauses.iter().all(|pause| pause.as_millis() <= u128::from(CAP_MS)));
+        assert!(pauses
+            .iter()
+            .all(|pause| pause.as_millis() <= u128::from(CAP_MS)));
         assert!(pauses.iter().any(|pause| pause.as_millis() < 200));
         assert!(pauses.iter().any(|pause| pause.as_millis() > 300));
     }

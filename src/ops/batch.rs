@@ -8,19 +8,26 @@ use std::time::{Duration, Instant};
 use aerospike_core::operations;
 use aerospike_core::{BatchOperation, BatchPolicy, BatchRecord, ErrorKind};
 
-use crate::error::{is_retryable, row_code, Fault};
+use crate::error::{failure_code, is_retryable, Fault, NO_SERVER_CODE};
 use crate::ops::backoff;
 use crate::ops::request::{
     BatchOperateRequest, BatchReadRequest, BatchRemoveRequest, BatchWriteRequest, Reply, RetryInfo,
-    WriteRow,
+    Rows, WriteRow,
 };
 use crate::ops::session::Session;
 use crate::ops::single::drop_empty_answers;
 
 pub(super) async fn read(session: &Session, request: BatchReadRequest) -> Result<Reply, Fault> {
-    let BatchReadRequest { keys, bins, read, policy } = request;
-    let rows =
-        keys.into_iter().map(|key| BatchOperation::read(&read, key, bins.clone())).collect();
+    let BatchReadRequest {
+        keys,
+        bins,
+        read,
+        policy,
+    } = request;
+    let rows = keys
+        .into_iter()
+        .map(|key| BatchOperation::read(&read, key, bins.clone()))
+        .collect();
     Ok(Reply::BatchRead(send(session, &policy, rows).await?))
 }
 
@@ -28,7 +35,14 @@ pub(super) async fn operate(
     session: &Session,
     request: BatchOperateRequest,
 ) -> Result<Reply, Fault> {
-    let BatchOperateRequest { keys, steps, writes, write, read, policy } = request;
+    let BatchOperateRequest {
+        keys,
+        steps,
+        writes,
+        write,
+        read,
+        policy,
+    } = request;
     let rows = keys
         .into_iter()
         .map(|key| {
@@ -44,17 +58,30 @@ pub(super) async fn operate(
 
 pub(super) async fn remove(session: &Session, request: BatchRemoveRequest) -> Result<Reply, Fault> {
     let BatchRemoveRequest { rows, policy } = request;
-    let rows = rows.into_iter().map(|(key, delete)| BatchOperation::delete(&delete, key)).collect();
+    let rows = rows
+        .into_iter()
+        .map(|(key, delete)| BatchOperation::delete(&delete, key))
+        .collect();
     written(send(session, &policy, rows).await?, RetryInfo::SINGLE)
 }
 
 pub(super) async fn write(session: &Session, request: BatchWriteRequest) -> Result<Reply, Fault> {
-    let BatchWriteRequest { rows, policy, retry } = request;
+    let BatchWriteRequest {
+        rows,
+        policy,
+        retry,
+    } = request;
     let rows: Vec<BatchOperation> = rows.into_iter().map(write_row).collect();
     if retry == 0 || rows.is_empty() {
         let max_attempts = retry.saturating_add(1);
-        let records = send(session, &policy, rows).await?;
-        return written(records, RetryInfo { max_attempts, ..RetryInfo::SINGLE });
+        let sent = send(session, &policy, rows).await?;
+        return written(
+            sent,
+            RetryInfo {
+                max_attempts,
+                ..RetryInfo::SINGLE
+            },
+        );
     }
     write_with_retries(session, &policy, &rows, retry).await
 }
@@ -71,26 +98,34 @@ async fn write_with_retries(
         limit => Some(Duration::from_millis(u64::from(limit))),
     };
     let max_attempts = retry.saturating_add(1);
-    let mut records: Vec<BatchRecord> = Vec::new();
+    let mut result: Option<Rows> = None;
     let mut pending: Vec<usize> = (0..rows.len()).collect();
     let mut failure = None;
-    let mut info = RetryInfo { attempts: 0, max_attempts, ..RetryInfo::SINGLE };
+    let mut info = RetryInfo {
+        attempts: 0,
+        max_attempts,
+        ..RetryInfo::SINGLE
+    };
     loop {
         info.attempts += 1;
         let attempt = pending.iter().map(|&row| rows[row].clone()).collect();
         match send(session, policy, attempt).await {
-            Ok(answered) if records.is_empty() => records = answered,
-            Ok(answered) => {
-                for (&row, record) in pending.iter().zip(answered) {
-                    records[row] = record;
-                }
+            Ok(sent) => {
+                let result = match &mut result {
+                    None => result.insert(sent),
+                    Some(result) => {
+                        result.unanswered = sent.unanswered;
+                        for (&row, record) in pending.iter().zip(sent.records) {
+                            result.records[row] = record;
+                        }
+                        result
+                    }
+                };
+                pending.retain(|&row| is_retryable(result.code(&result.records[row])));
             }
             Err(fault) if fault.is_transient() && !session.is_closed() => failure = Some(fault),
-            Err(fault) if records.is_empty() => return Err(fault),
+            Err(fault) if result.is_none() => return Err(fault),
             Err(_) => break,
-        }
-        if !records.is_empty() {
-            pending.retain(|&row| is_retryable(row_code(&records[row])));
         }
         if pending.is_empty() || info.attempts == max_attempts {
             break;
@@ -102,12 +137,13 @@ async fn write_with_retries(
         }
         aerospike_rt::sleep(pause).await;
     }
-    match failure {
-        Some(fault) if records.is_empty() => Err(fault),
-        _ => {
+    match (result, failure) {
+        (Some(rows), _) => {
             info.unresolved = pending.len();
-            written(records, info)
+            written(rows, info)
         }
+        (None, Some(fault)) => Err(fault),
+        (None, None) => Err(Fault::internal("a batch write made no attempt")),
     }
 }
 
@@ -116,40 +152,80 @@ fn write_row(row: WriteRow) -> BatchOperation {
     BatchOperation::write(&row.policy, row.key, steps)
 }
 
-fn written(mut records: Vec<BatchRecord>, retry: RetryInfo) -> Result<Reply, Fault> {
-    for record in records.iter_mut().filter_map(|row| row.record.as_mut()) {
+fn written(mut rows: Rows, retry: RetryInfo) -> Result<Reply, Fault> {
+    for record in rows
+        .records
+        .iter_mut()
+        .filter_map(|row| row.record.as_mut())
+    {
         drop_empty_answers(record);
     }
-    Ok(Reply::BatchWrite { records, retry })
+    Ok(Reply::BatchWrite { rows, retry })
 }
 
 /// Sends a batch and takes the rows back.
 async fn send(
     session: &Session,
     policy: &BatchPolicy,
-    mut rows: Vec<BatchOperation>,
-) -> Result<Vec<BatchRecord>, Fault> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
+    mut operations: Vec<BatchOperation>,
+) -> Result<Rows, Fault> {
+    let Some(first) = operations.first() else {
+        return Ok(Rows::default());
     };
     let namespace = first.batch_record().key.namespace().to_owned();
-    let sent = session.client().batch(policy, &mut rows).await;
-    let records: Vec<BatchRecord> = rows.into_iter().map(BatchOperation::into_batch_record).collect();
-    match sent {
-        Err(error) if !records.iter().any(|row| is_answered(row, &error)) => {
-            Err(Fault::driver(error).about_namespace(&namespace))
+    let sent = session.client().batch(policy, &mut operations).await;
+    let records: Vec<BatchRecord> = operations
+        .into_iter()
+        .map(BatchOperation::into_batch_record)
+        .collect();
+    let ended_by = match sent {
+        Err(error) if records.iter().any(|row| is_answered(row, &error)) => None,
+        Err(error) => return Err(Fault::driver(error).about_namespace(&namespace)),
+        Ok(()) if policy.respond_all_keys => early_end(&records),
+        Ok(()) => None,
+    };
+    match ended_by {
+        Some(error) if !records.iter().any(|row| is_answered(row, error)) => {
+            Err(Fault::driver(error.clone()).about_namespace(&namespace))
         }
-        _ => Ok(records),
+        ended_by => {
+            let unanswered = ended_by.map_or(NO_SERVER_CODE, failure_code);
+            Ok(Rows {
+                records,
+                unanswered,
+            })
+        }
     }
 }
 
-/// Whether a row has an outcome of its own rather than a copy of what ended the batch.
-fn is_answered(row: &BatchRecord, ended_by: &aerospike_core::Error) -> bool {
+/// Why nodes left rows without an answer, if they did.
+///
+/// A node that refuses a batch as a whole answers once, and the driver takes that for the answer to
+/// the first of the node's rows: it is the only failure with that node's name.
+fn early_end(records: &[BatchRecord]) -> Option<&aerospike_core::Error> {
+    if records
+        .iter()
+        .all(|row| row.error().is_some() || row.record.is_some())
+    {
+        return None;
+    }
+    let failures = || records.iter().filter_map(BatchRecord::error);
+    let alone = |error: &&aerospike_core::Error| {
+        failures()
+            .filter(|other| other.node() == error.node())
+            .count()
+            == 1
+    };
+    failures().find(alone).or_else(|| failures().next())
+}
+
+/// Whether a row has an outcome of its own rather than that of the whole batch.
+fn is_answered(row: &BatchRecord, batch: &aerospike_core::Error) -> bool {
     let Some(error) = row.error() else {
         return row.record.is_some();
     };
     match error.kind() {
-        ErrorKind::Server { .. } => error.result_code() != ended_by.result_code(),
+        ErrorKind::Server { .. } => error.result_code() != batch.result_code(),
         _ => false,
     }
 }

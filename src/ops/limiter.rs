@@ -44,7 +44,9 @@ impl Limiter {
             None => Some(Permit { _permit: None }),
             Some(permits) => {
                 let permit = permits.clone().try_acquire_owned().ok()?;
-                Some(Permit { _permit: Some(permit) })
+                Some(Permit {
+                    _permit: Some(permit),
+                })
             }
         }
     }
@@ -63,11 +65,16 @@ impl Limiter {
             None => waiting.await,
             Some(patience) => tokio::time::timeout(patience, waiting).await.map_err(|_| {
                 let waited_ms = u64::try_from(started.elapsed().max(patience).as_millis());
-                Fault::Backpressure { limit: self.limit, waited_ms: waited_ms.unwrap_or(u64::MAX) }
+                Fault::Backpressure {
+                    limit: self.limit,
+                    waited_ms: waited_ms.unwrap_or(u64::MAX),
+                }
             })?,
         };
         match permit {
-            Ok(permit) => Ok(Permit { _permit: Some(permit) }),
+            Ok(permit) => Ok(Permit {
+                _permit: Some(permit),
+            }),
             Err(_) => Err(Fault::internal("the limiter's semaphore was closed")),
         }
     }
@@ -96,7 +103,16 @@ mod tests {
         let before = tokio::time::Instant::now();
         let refused = limiter.acquire().await.unwrap_err();
         assert_eq!(before.elapsed(), Duration::from_millis(250));
-        assert!(matches!(refused, Fault::Backpressure { limit: 2, waited_ms: 250 }), "{refused:?}");
+        assert!(
+            matches!(
+                refused,
+                Fault::Backpressure {
+                    limit: 2,
+                    waited_ms: 250
+                }
+            ),
+            "{refused:?}"
+        );
         drop(first);
         assert!(limiter.acquire().await.is_ok());
     }

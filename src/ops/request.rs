@@ -7,6 +7,8 @@ use aerospike_core::{
 };
 use aerospike_stages::Operation;
 
+use crate::error::{failure_code, failure_in_doubt, TIMEOUT_CODE};
+
 /// Reads bins, or only the header, of one record.
 #[derive(Debug)]
 pub struct ReadRequest {
@@ -171,13 +173,13 @@ pub enum Request {
     /// Several steps, answers in order.
     OperateOrdered(OperateRequest),
     /// Read many records.
-    BatchRead(BatchReadRequest),
+    BatchRead(Box<BatchReadRequest>),
     /// Write many records.
-    BatchWrite(BatchWriteRequest),
+    BatchWrite(Box<BatchWriteRequest>),
     /// The same steps on many records.
-    BatchOperate(BatchOperateRequest),
+    BatchOperate(Box<BatchOperateRequest>),
     /// Delete many records.
-    BatchRemove(BatchRemoveRequest),
+    BatchRemove(Box<BatchRemoveRequest>),
     /// Delete all records of a set.
     Truncate(TruncateRequest),
     /// Ask every node.
@@ -260,8 +262,49 @@ pub struct RetryInfo {
 
 impl RetryInfo {
     /// A batch that was sent once.
-    pub const SINGLE: RetryInfo =
-        RetryInfo { attempts: 1, max_attempts: 1, truncated_by_timeout: false, unresolved: 0 };
+    pub const SINGLE: RetryInfo = RetryInfo {
+        attempts: 1,
+        max_attempts: 1,
+        truncated_by_timeout: false,
+        unresolved: 0,
+    };
+}
+
+/// The rows of a batch, in request order.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The rows.
+    pub records: Vec<BatchRecord>,
+    /// The code of rows without an outcome: why their node ended the batch before it came to them.
+    pub unanswered: i32,
+}
+
+impl Rows {
+    /// The code of a row: 0 for success, the server's code, or a negative one of the client's.
+    pub fn code(&self, row: &BatchRecord) -> i32 {
+        match row.error() {
+            Some(error) => failure_code(error),
+            None if row.record.is_some() => 0,
+            None => self.unanswered,
+        }
+    }
+
+    /// Whether a row may have been written although it has failed.
+    pub fn in_doubt(&self, row: &BatchRecord) -> bool {
+        row.has_write()
+            && match row.error() {
+                Some(error) => failure_in_doubt(error),
+                None => row.record.is_none() && self.unanswered == TIMEOUT_CODE,
+            }
+    }
+
+    /// The record of a row, if it was found.
+    pub fn found(row: &BatchRecord) -> Option<&Record> {
+        match row.error() {
+            None => row.record.as_ref(),
+            Some(_) => None,
+        }
+    }
 }
 
 /// One node's answer to an info command.
@@ -304,11 +347,11 @@ pub enum Reply {
         entries: Vec<(String, Value)>,
     },
     /// The rows of a batch read.
-    BatchRead(Vec<BatchRecord>),
+    BatchRead(Rows),
     /// The rows of another batch.
     BatchWrite {
         /// The rows, in request order.
-        records: Vec<BatchRecord>,
+        rows: Rows,
         /// How retries went.
         retry: RetryInfo,
     },

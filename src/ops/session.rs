@@ -27,14 +27,23 @@ impl Session {
     /// Must run inside a Tokio runtime, which then carries the driver's background work.
     pub async fn connect(policy: &ClientPolicy, hosts: Vec<Host>) -> Result<Session, Fault> {
         if hosts.is_empty() {
-            return Err(Fault::argument("there are no hosts to connect to: name at least one"));
+            return Err(Fault::argument(
+                "there are no hosts to connect to: name at least one",
+            ));
         }
-        let client = Client::new(policy, &hosts).await.map_err(|error| Fault::Connect {
-            hosts: hosts.iter().map(Host::address).collect(),
-            error,
-        })?;
+        let client = Client::new(policy, &hosts)
+            .await
+            .map_err(|error| Fault::Connect {
+                hosts: hosts.iter().map(Host::address).collect(),
+                error,
+            })?;
         let namespaces = namespaces_of(&client).await;
-        Ok(Session { client, namespaces, closed: AtomicBool::new(false), closing: Notify::new() })
+        Ok(Session {
+            client,
+            namespaces,
+            closed: AtomicBool::new(false),
+            closing: Notify::new(),
+        })
     }
 
     /// The driver.
@@ -103,10 +112,16 @@ impl std::fmt::Debug for Session {
 /// Only error messages need the names, so a cluster that does not say is no failure.
 async fn namespaces_of(client: &Client) -> Vec<String> {
     const COMMAND: &str = "namespaces";
-    let policy = AdminPolicy { timeout: NAMESPACES_TIMEOUT_MS };
+    let policy = AdminPolicy {
+        timeout: NAMESPACES_TIMEOUT_MS,
+    };
     let Ok(answer) = client.info(&policy, &[COMMAND]).await else {
         return Vec::new();
     };
     let names = answer.get(COMMAND).map_or("", String::as_str);
-    names.split(';').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    names
+        .split(';')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

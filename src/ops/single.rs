@@ -20,7 +20,10 @@ pub(super) async fn get(session: &Session, request: ReadRequest) -> Result<Reply
 pub(super) async fn exists(session: &Session, request: ReadRequest) -> Result<Reply, Fault> {
     let ReadRequest { key, policy, .. } = request;
     match session.client().get(&policy, &key, Bins::None).await {
-        Ok(record) => Ok(Reply::Header { key, record: Some(record) }),
+        Ok(record) => Ok(Reply::Header {
+            key,
+            record: Some(record),
+        }),
         Err(error) if error.server_result_code() == Some(ResultCode::KeyNotFoundError) => {
             Ok(Reply::Header { key, record: None })
         }
@@ -63,7 +66,9 @@ pub(super) async fn remove(session: &Session, request: KeyRequest) -> Result<Rep
 }
 
 pub(super) async fn operate(session: &Session, request: OperateRequest) -> Result<Reply, Fault> {
-    let OperateRequest { key, steps, policy, .. } = request;
+    let OperateRequest {
+        key, steps, policy, ..
+    } = request;
     match session.client().operate(&policy, &key, &steps).await {
         Ok(mut record) => {
             drop_empty_answers(&mut record);
@@ -77,20 +82,26 @@ pub(super) async fn operate_ordered(
     session: &Session,
     request: OperateRequest,
 ) -> Result<Reply, Fault> {
-    let OperateRequest { key, steps, answers, policy } = request;
+    let OperateRequest {
+        key,
+        steps,
+        answers,
+        policy,
+    } = request;
     match session.client().operate(&policy, &key, &steps).await {
         Ok(mut record) => {
             let entries = in_order(std::mem::take(&mut record.bins), &answers);
-            Ok(Reply::Ordered { key, record, entries })
+            Ok(Reply::Ordered {
+                key,
+                record,
+                entries,
+            })
         }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }
 }
 
-fn done(
-    result: aerospike_core::Result<()>,
-    key: &aerospike_core::Key,
-) -> Result<Reply, Fault> {
+fn done(result: aerospike_core::Result<()>, key: &aerospike_core::Key) -> Result<Reply, Fault> {
     match result {
         Ok(()) => Ok(Reply::Nothing),
         Err(error) => Err(Fault::driver(error).about(key)),
@@ -131,7 +142,11 @@ fn in_order(bins: IndexMap<String, Value>, steps: &[Answer]) -> Vec<(String, Val
     }
     let all_answered: Vec<bool> = open
         .iter()
-        .map(|(name, values)| steps_of.get(name.as_str()).is_some_and(|&count| values.len() >= count))
+        .map(|(name, values)| {
+            steps_of
+                .get(name.as_str())
+                .is_some_and(|&count| values.len() >= count)
+        })
         .collect();
     let mut entries = Vec::new();
     for step in steps {
@@ -163,22 +178,37 @@ mod tests {
     use super::*;
 
     fn answer(bin: &str, reads: bool) -> Answer {
-        Answer { bin: Some(bin.to_owned()), reads }
+        Answer {
+            bin: Some(bin.to_owned()),
+            reads,
+        }
     }
 
     fn bins(entries: &[(&str, Value)]) -> IndexMap<String, Value> {
-        entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
     }
 
     fn named(entries: &[(&str, i64)]) -> Vec<(String, Value)> {
-        entries.iter().map(|(name, value)| ((*name).to_owned(), Value::Int(*value))).collect()
+        entries
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::Int(*value)))
+            .collect()
     }
 
     #[test]
     fn answers_of_writes_vanish_and_single_answers_are_unwrapped() {
         let bins = bins(&[
-            ("counter", Value::MultiResult(vec![Value::Nil, Value::Int(2)])),
-            ("twice", Value::MultiResult(vec![Value::Int(1), Value::Nil, Value::Int(3)])),
+            (
+                "counter",
+                Value::MultiResult(vec![Value::Nil, Value::Int(2)]),
+            ),
+            (
+                "twice",
+                Value::MultiResult(vec![Value::Int(1), Value::Nil, Value::Int(3)]),
+            ),
             ("written", Value::Nil),
             ("mute", Value::MultiResult(vec![Value::Nil, Value::Nil])),
             ("list", Value::List(vec![Value::Nil])),
@@ -191,7 +221,10 @@ mod tests {
             record.bins.get("twice"),
             Some(&Value::MultiResult(vec![Value::Int(1), Value::Int(3)]))
         );
-        assert_eq!(record.bins.get("list"), Some(&Value::List(vec![Value::Nil])));
+        assert_eq!(
+            record.bins.get("list"),
+            Some(&Value::List(vec![Value::Nil]))
+        );
     }
 
     #[test]
@@ -203,9 +236,17 @@ mod tests {
 
     #[test]
     fn servers_that_answer_every_step_and_those_that_answer_reads_agree() {
-        let steps = [answer("n", false), answer("n", true), answer("m", true), answer("n", true)];
+        let steps = [
+            answer("n", false),
+            answer("n", true),
+            answer("m", true),
+            answer("n", true),
+        ];
         let every = bins(&[
-            ("n", Value::MultiResult(vec![Value::Nil, Value::Int(1), Value::Int(3)])),
+            (
+                "n",
+                Value::MultiResult(vec![Value::Nil, Value::Int(1), Value::Int(3)]),
+            ),
             ("m", Value::Int(2)),
         ]);
         let reads = bins(&[
@@ -219,11 +260,20 @@ mod tests {
 
     #[test]
     fn a_read_of_all_bins_leaves_the_answers_of_later_steps_alone() {
-        let steps = [Answer { bin: None, reads: true }, answer("a", true)];
+        let steps = [
+            Answer {
+                bin: None,
+                reads: true,
+            },
+            answer("a", true),
+        ];
         let bins = bins(&[
             ("a", Value::MultiResult(vec![Value::Int(1), Value::Int(1)])),
             ("b", Value::Int(2)),
         ]);
-        assert_eq!(in_order(bins, &steps), named(&[("a", 1), ("b", 2), ("a", 1)]));
+        assert_eq!(
+            in_order(bins, &steps),
+            named(&[("a", 1), ("b", 2), ("a", 1)])
+        );
     }
 }

@@ -6,7 +6,7 @@
 //! them than there were threads at once.
 
 use std::cell::{OnceCell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::clock;
@@ -60,8 +60,12 @@ struct Cells {
     failed_in: [AtomicU64; Stage::COUNT],
     stages: [OnceLock<Histogram>; Stage::COUNT],
     deferred: OnceLock<Histogram>,
-    nodes: Box<[[AtomicU64; Stage::COUNT]; NodeId::COUNT]>,
+    nodes: Box<[OnceLock<Box<NodeSums>>]>,
+    /// Odd while the thread is writing; a reader that saw it change reads again.
+    version: AtomicU64,
 }
+
+type NodeSums = [AtomicU64; Stage::COUNT];
 
 impl Default for Cells {
     fn default() -> Self {
@@ -73,10 +77,45 @@ impl Default for Cells {
             failed_in: Default::default(),
             stages: Default::default(),
             deferred: OnceLock::new(),
-            nodes: Box::new(std::array::from_fn(|_| Default::default())),
+            nodes: (0..NodeId::COUNT).map(|_| OnceLock::new()).collect(),
+            version: AtomicU64::new(0),
         }
     }
 }
+
+impl Cells {
+    /// Lets a reader see all of what `write` does, or nothing.
+    #[inline]
+    fn write(&self, write: impl FnOnce(&Self)) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        write(self);
+        self.version
+            .store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// Adds a consistent copy to `totals`. A writer that never pauses could keep a reader for
+    /// ever, so in the end the reader takes what it gets.
+    fn read(&self, totals: &mut Totals) {
+        for _ in 0..MAX_READS {
+            let before = self.version.load(Ordering::Acquire);
+            let mut copy = Totals::empty(totals.operation, totals.lane);
+            copy.add(self);
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
+                totals.merge(&copy);
+                return;
+            }
+            std::thread::yield_now();
+        }
+        totals.add(self);
+    }
+}
+
+/// How often a reader tries to get a consistent copy.
+const MAX_READS: usize = 1_000;
 
 #[derive(Default)]
 struct Shard {
@@ -168,48 +207,46 @@ fn record(recorder: &mut Recorder, outcome: Outcome, at: u64) {
     let origin = recorder.origin();
     let ending = recorder.close(outcome, at);
     with_shard(|shard| {
-        let cells = shard.cells(origin.operation, origin.lane);
-        let mut stages = [0u64; Stage::COUNT];
-        recorder.visit(|segment| {
-            let nanos = segment.end - segment.start;
-            stages[segment.stage.index()] += nanos;
-            if segment.node != NodeId::NONE {
-                bump(
-                    &cells.nodes[segment.node.index()][segment.stage.index()],
-                    nanos,
-                );
+        shard.cells(origin.operation, origin.lane).write(|cells| {
+            let mut stages = [0u64; Stage::COUNT];
+            recorder.visit(|segment| {
+                let nanos = segment.end - segment.start;
+                stages[segment.stage.index()] += nanos;
+                if segment.node != NodeId::NONE {
+                    let sums = cells.nodes[segment.node.index()].get_or_init(Box::default);
+                    bump(&sums[segment.stage.index()], nanos);
+                }
+            });
+            cells.wall.record(ending.wall);
+            bump(&cells.outcomes[outcome as usize], 1);
+            if let Some(stage) = ending.failed_in {
+                bump(&cells.failed_in[stage.index()], 1);
+            }
+            for (nanos, histogram) in stages.iter().zip(&cells.stages) {
+                if *nanos > 0 {
+                    histogram.get_or_init(Histogram::default).record(*nanos);
+                }
             }
         });
-        cells.wall.record(ending.wall);
-        bump(&cells.outcomes[outcome as usize], 1);
-        if let Some(stage) = ending.failed_in {
-            bump(&cells.failed_in[stage.index()], 1);
-        }
-        for (nanos, histogram) in stages.iter().zip(&cells.stages) {
-            if *nanos > 0 {
-                histogram.get_or_init(Histogram::default).record(*nanos);
-            }
-        }
     });
 }
 
 /// Adds the duration of a finished operation, for the metrics that are always on.
 pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos: u64) {
     with_shard(|shard| {
-        let cells = shard.cells(operation, lane);
-        cells.durations.record(nanos);
-        bump(&cells.ended[outcome as usize], 1);
+        shard.cells(operation, lane).write(|cells| {
+            cells.durations.record(nanos);
+            bump(&cells.ended[outcome as usize], 1);
+        });
     });
 }
 
 /// Adds a conversion to Python that happened after the operation had ended.
 pub fn record_deferred(origin: Origin, nanos: u64) {
     with_shard(|shard| {
-        shard
-            .cells(origin.operation, origin.lane)
-            .deferred
-            .get_or_init(Histogram::default)
-            .record(nanos);
+        shard.cells(origin.operation, origin.lane).write(|cells| {
+            cells.deferred.get_or_init(Histogram::default).record(nanos);
+        });
     });
 }
 
@@ -281,9 +318,32 @@ impl Totals {
             histogram.add_to(&mut self.deferred);
         }
         for (totals, row) in self.nodes.iter_mut().zip(cells.nodes.iter()) {
-            for (total, cell) in totals.iter_mut().zip(row) {
+            for (total, cell) in totals
+                .iter_mut()
+                .zip(row.get().into_iter().flat_map(|row| row.iter()))
+            {
                 *total += cell.load(Ordering::Relaxed);
             }
+        }
+    }
+
+    fn merge(&mut self, other: &Totals) {
+        let add = |mine: &mut [u64], theirs: &[u64]| {
+            mine.iter_mut()
+                .zip(theirs)
+                .for_each(|(mine, theirs)| *mine += theirs);
+        };
+        self.durations.merge(&other.durations);
+        add(&mut self.ended, &other.ended);
+        self.wall.merge(&other.wall);
+        add(&mut self.outcomes, &other.outcomes);
+        add(&mut self.failed_in, &other.failed_in);
+        for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
+            mine.merge(theirs);
+        }
+        self.deferred.merge(&other.deferred);
+        for (mine, theirs) in self.nodes.iter_mut().zip(&other.nodes) {
+            add(mine, theirs);
         }
     }
 
@@ -333,7 +393,7 @@ pub fn totals() -> Vec<Totals> {
                 .peekable();
             if cells.peek().is_some() {
                 let mut totals = Totals::empty(operation, lane);
-                cells.for_each(|cells| totals.add(cells));
+                cells.for_each(|cells| cells.read(&mut totals));
                 all.push(totals);
             }
         }

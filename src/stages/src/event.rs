@@ -44,6 +44,8 @@ pub enum Event {
     PacingPending,
     /// A pacing sleep is over.
     PacingEnd,
+    /// A task was spawned: from here on the tasks, not their parent, are the critical path.
+    Spawned,
     /// A spawned task that the operation waits for has not finished.
     JoinPending,
     /// It has.

@@ -12,9 +12,9 @@ impl NodeId {
     /// No node, or not known.
     pub const NONE: NodeId = NodeId(0);
     /// Every node beyond the capacity.
-    pub const OVERFLOW: NodeId = NodeId(Self::CAPACITY as u8 + 1);
+    pub const OVERFLOW: NodeId = NodeId(u8::MAX);
     /// How many addresses are told apart in one process.
-    pub const CAPACITY: usize = 30;
+    pub const CAPACITY: usize = u8::MAX as usize - 1;
     /// How many different values there are, `NONE` and `OVERFLOW` included.
     pub const COUNT: usize = Self::CAPACITY + 2;
 

@@ -214,6 +214,7 @@ impl Recorder {
             }
             Event::PacingPending => self.wait_in(Stage::Backoff, at),
             Event::JoinPending => self.wait_in(Stage::FanIn, at),
+            Event::Spawned => self.enter(Stage::FanIn, at),
             Event::JoinReady => self.enter(Stage::Decode, at),
         }
     }
@@ -255,6 +256,13 @@ impl Recorder {
     pub fn settle(&mut self, at: u64) {
         self.resume_to = self.stage();
         self.enter(self.waits_in.unwrap_or(Stage::Unattributed), at);
+    }
+
+    /// The operation has failed: the stage that runs now is the one it died in, unless the driver
+    /// has already said where an attempt failed.
+    pub fn fail(&mut self) {
+        let stage = self.failure_stage(self.stage());
+        self.failed_in = Some(stage);
     }
 
     /// Takes over what a joined task recorded.

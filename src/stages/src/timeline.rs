@@ -174,7 +174,10 @@ impl Timeline {
         let mut sums = folded.sums;
         sums[self.last.stage.index()] += self.ended() - self.last.at;
         let mut start = folded.from;
-        for stage in Stage::ALL.into_iter().filter(|stage| sums[stage.index()] > 0) {
+        for stage in Stage::ALL
+            .into_iter()
+            .filter(|stage| sums[stage.index()] > 0)
+        {
             let end = start + sums[stage.index()];
             visit(Segment {
                 stage,

@@ -59,6 +59,31 @@ fn every_operation_of_every_thread_is_counted_once() {
 }
 
 #[test]
+fn a_snapshot_taken_meanwhile_adds_up() {
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    record(Operation::Exists, Outcome::Ok, 900);
+                }
+            });
+        }
+        let mut seen = 0;
+        while seen < 20_000 {
+            let Some(totals) = totals_of(Operation::Exists) else {
+                continue;
+            };
+            let stages: u64 = totals.stages.iter().map(|stage| stage.sum).sum();
+            assert_eq!(totals.wall.sum, stages);
+            assert_eq!(totals.wall.count(), totals.outcomes.iter().sum::<u64>());
+            seen = totals.wall.count();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn failures_keep_their_outcome_and_stage() {
     record(Operation::Put, Outcome::Timeout, 50);
     record(Operation::Put, Outcome::NotFound, 50);

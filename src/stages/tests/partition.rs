@@ -235,6 +235,31 @@ fn a_fan_out_shows_its_critical_path_once() {
 }
 
 #[test]
+fn tracks_that_end_before_the_operation_looks_are_the_critical_path_too() {
+    let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.on(Event::Spawned, 100);
+    let (track, end) = track_of(&recorder, 105, 120, 300);
+    // The thread that spawned was pushed aside by the one that ran the task.
+    recorder.adopt(track);
+    recorder.on(Event::JoinReady, end + 50);
+    let summary = recorder.finish(Outcome::Ok, end + 60);
+    expect(
+        &summary,
+        &[
+            (Stage::PoolAcquire, 100 + 10),
+            (Stage::FanIn, 5 + 50),
+            (Stage::WakeDelay, 15),
+            (Stage::Encode, 10),
+            (Stage::NetworkWrite, 5),
+            (Stage::NetworkWait, 300),
+            (Stage::NetworkRead, 10),
+            (Stage::Decode, 5 + 10),
+        ],
+    );
+}
+
+#[test]
 fn a_track_that_never_joins_counts_nowhere() {
     let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 0);
@@ -299,6 +324,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::StreamDropped),
         Just(Event::PacingPending),
         Just(Event::PacingEnd),
+        Just(Event::Spawned),
         Just(Event::JoinPending),
         Just(Event::JoinReady),
     ]

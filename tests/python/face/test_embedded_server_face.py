@@ -129,16 +129,21 @@ def test_a_port_that_is_taken_is_an_os_error(process):
         EmbeddedServer(port=first.hosts[0][1], process=process)
 
 
-def test_a_process_of_its_own_ends_when_it_is_stopped(server):
+def test_a_process_of_its_own_ends_when_it_is_stopped():
+    server = EmbeddedServer(process=True)
     pid = server.pid
-    if pid == os.getpid():
-        pytest.skip("the server runs in this process")
+    assert pid != os.getpid()
     assert is_alive(pid)
     server.stop()
     server.stop()
     assert not is_alive(pid)
     with pytest.raises(ValueError, match="stopped"):
         server.node_names()
+
+
+def test_a_server_in_this_process_has_its_number():
+    with EmbeddedServer() as server:
+        assert server.pid == os.getpid()
 
 
 def test_a_process_of_its_own_ends_when_nobody_holds_it():

@@ -47,8 +47,8 @@ def test_durations_have_three_digits_and_the_unit_that_suits(nanoseconds, text):
 
 def test_a_table_has_stages_in_order_unattributed_last_and_the_wall_time_below():
     assert stages.snapshot_of(ROWS, dropped=0).table() == (
-        "batch_read: 1,200 operations, 1 timeout\n"
-        "asyncio       count     mean      p50      p90      p99    p99.9      max   share\n"
+        "batch_read (asyncio): 1,200 operations, 1 timeout\n"
+        "stage         count     mean      p50      p90      p99    p99.9      max   share\n"
         "---------------------------------------------------------------------------------\n"
         "key_parse     1,200   100 µs  99.0 µs   110 µs   120 µs   130 µs   140 µs    5.0%\n"
         "network_wait  1,200  1.88 ms  1.80 ms  2.30 ms  3.80 ms  5.30 ms  12.0 ms   94.0%\n"
@@ -56,6 +56,14 @@ def test_a_table_has_stages_in_order_unattributed_last_and_the_wall_time_below()
         "---------------------------------------------------------------------------------\n"
         "wall          1,200  2.00 ms  1.90 ms  2.50 ms  4.00 ms  5.50 ms  12.3 ms  100.0%"
     )
+
+
+def test_unattributed_is_shown_even_if_there_is_none():
+    *row, rows, deferred, nodes = ROWS[0]
+    table = stages.snapshot_of([(*row, rows[1:], deferred, nodes)], dropped=0).table()
+    assert [line.split() for line in table.splitlines() if line.startswith("unattributed")] == [
+        ["unattributed", "0", *["0", "ns"] * 6, "0.0%"]
+    ]
 
 
 def test_conversions_on_demand_stand_below_the_wall_time():

@@ -38,16 +38,19 @@ EXAMPLES = list(examples())
 async def test_the_example_runs(example, server_config):
     code = compile(example, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     with aerospike_py.client(server_config).connect() as client:
-        async with await aerospike_py.async_client(server_config).connect() as async_client:
-            names = {
-                "aerospike_py": aerospike_py,
-                "async_client": async_client,
-                "client": client,
-                "hosts": server_config["hosts"],
-            }
+        async_client = await aerospike_py.async_client(server_config).connect()
+        names = {
+            "aerospike_py": aerospike_py,
+            "async_client": async_client,
+            "client": client,
+            "hosts": server_config["hosts"],
+        }
+        try:
             running = eval(code, names)
             if inspect.iscoroutine(running):
                 await running
+        finally:
+            await async_client.close()
 
 
 @pytest.mark.parametrize("name", ["Client", "AsyncClient"])
