@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use aerospike_stages::observed::{track, TrackSlot};
+use aerospike_stages::observed::track;
+use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
 pub use ::tokio::task::*;

@@ -300,3 +300,27 @@ fn background_tasks_leave_no_trace_in_an_operation() {
         }
     });
 }
+
+#[test]
+fn a_batch_that_is_given_up_waited_for_what_its_nodes_waited_for() {
+    let bench = Bench::start(3);
+    fault(&bench, Some(1), CommandKind::BatchRead, "delay=200ms");
+    let mut operations = batch_of(200);
+    let policy = BatchPolicy::default();
+    let given_up = bench.record_until(
+        Duration::from_millis(60),
+        Operation::BatchRead,
+        bench.client.batch(&policy, &mut operations),
+    );
+    assert_eq!(given_up.failed_in, Some(Stage::NetworkWait));
+    let waited = stage(&given_up, Stage::NetworkWait);
+    assert!(waited >= Duration::from_millis(40), "{waited:?}");
+    let slow = bench.cluster.addresses()[1].to_string();
+    let mut nodes = Vec::new();
+    given_up.per_node(|node, stage, _| {
+        if stage == Stage::NetworkWait {
+            nodes.push(node.name());
+        }
+    });
+    assert_eq!(nodes.last(), Some(&slow));
+}

@@ -59,8 +59,9 @@ impl AsyncClient {
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Asyncio);
         let connecting = async move {
-            let previous = state.connect(plan.carry_out().await?);
-            ClientState::close(previous).await
+            // A previous session closes by itself once its last operation has ended.
+            drop(state.connect(plan.carry_out().await?));
+            Ok(Reply::Nothing)
         };
         let yields = Some(slf.clone().into_any().unbind());
         Ok(asyncio::start(py, &runtime, connecting, call, yields)?.into_any())

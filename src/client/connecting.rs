@@ -26,7 +26,7 @@ impl Plan {
         Ok(Plan {
             policy: config.policy_for(username, password)?,
             hosts: config.hosts.clone(),
-            limiter: config.limiter.clone(),
+            limiter: config.limiter.renewed(),
             runtime: runtime::handle()?,
         })
     }

@@ -11,7 +11,7 @@ use crate::client::methods::operation_methods;
 use crate::client::state::ClientState;
 use crate::lanes::blocking;
 use crate::lanes::call::Call;
-use crate::ops::request::Request;
+use crate::ops::request::{Reply, Request};
 
 /// The synchronous client.
 #[pyclass(subclass, frozen, weakref, module = "aerospike_py._aerospike")]
@@ -57,8 +57,9 @@ impl Client {
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Sync);
         let connecting = async move {
-            let previous = state.connect(plan.carry_out().await?);
-            ClientState::close(previous).await
+            // A previous session closes by itself once its last operation has ended.
+            drop(state.connect(plan.carry_out().await?));
+            Ok(Reply::Nothing)
         };
         blocking::run(py, &runtime, connecting, call)?;
         Ok(slf)

@@ -128,12 +128,8 @@ pub fn bytes_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>>
 /// An integer within the 64 bits that the server stores.
 pub fn int_from_python(number: &Bound<'_, PyInt>, place: Place<'_>) -> PyResult<i64> {
     number.extract::<i64>().map_err(|_| {
-        let bits = number
-            .call_method0(pyo3::intern!(number.py(), "bit_length"))
-            .and_then(|bits| bits.extract::<u64>())
-            .map_or_else(|_| "too many".to_owned(), |bits| bits.to_string());
         PyOverflowError::new_err(format!(
-            "{place}: an integer of {bits} bits does not fit, integers go from -2**63 to 2**63 - 1"
+            "{place}: the integer is too large, integers go from -2**63 to 2**63 - 1 (64 bits with sign)"
         ))
     })
 }

@@ -1,13 +1,21 @@
 //! Stage statistics as Python sees them. `reset` remembers where it was and later snapshots
 //! report the difference, so the writers are never touched and nothing is lost.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aerospike_stages::collector::{totals, Totals};
 use aerospike_stages::histogram::Counts;
 use aerospike_stages::{Lane, NodeId, Operation, Outcome, Stage};
 
-static BASELINE: Mutex<Vec<Totals>> = Mutex::new(Vec::new());
+/// What had been recorded at the last reset.
+pub type Baseline = Vec<Totals>;
+
+static BASELINE: Mutex<Baseline> = Mutex::new(Vec::new());
+
+/// What had been recorded at the last reset, for whoever reads or replaces it.
+pub fn lock_baseline() -> MutexGuard<'static, Baseline> {
+    BASELINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Count, sum, p50, p90, p99, p99.9 and maximum, in nanoseconds.
 pub type Statistics = (u64, u64, u64, u64, u64, u64, u64);
@@ -26,7 +34,7 @@ pub struct Row {
 
 /// What has been recorded since the last reset; with `reset`, the next snapshot starts here.
 pub fn take(reset: bool) -> Vec<Row> {
-    let mut baseline = BASELINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut baseline = lock_baseline();
     let now = totals();
     let rows = now
         .iter()

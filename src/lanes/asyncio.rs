@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Fault;
 use crate::lanes::call::Call;
-use crate::lanes::awaitable::{Operation, Shared};
+use crate::lanes::awaitable::{Arrival, Operation, Shared};
 use crate::lanes::event_loop::LoopBridge;
 use crate::ops::request::Reply;
 
@@ -32,10 +32,10 @@ where
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
         let shared = Shared::new(bridge, call, yields);
-        let theirs = shared.clone();
+        let arrival = Arrival::of(shared.clone());
         let task = runtime.spawn(async move {
             let observation = Observed::new(operation, recorder).await;
-            theirs.arrive(observation);
+            arrival.arrive(observation);
         });
         shared.set_abort(task.abort_handle());
         shared

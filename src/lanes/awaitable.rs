@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use aerospike_stages::{clock, Observation, Outcome, Stage};
+use aerospike_stages::{clock, collector, Observation, Origin, Outcome, Stage};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyTuple};
 use tokio::task::AbortHandle;
@@ -27,7 +27,7 @@ enum Phase {
     /// Somebody is converting the result right now.
     Converting,
     /// The result as Python has it.
-    Converted(PyResult<Py<PyAny>>),
+    Converted(Result<Py<PyAny>, Py<PyBaseException>>),
     /// Nobody wants the result any more.
     Cancelled(Option<Py<PyAny>>),
 }
@@ -42,6 +42,8 @@ struct State {
     outcome: Outcome,
     /// Taken when the call is over.
     call: Option<Call>,
+    /// The recorded call, if it was over before its result was converted.
+    late: Option<Origin>,
     callbacks: Vec<Callback>,
     /// The awaitable itself, for as long as callbacks want it as their argument.
     this: Option<Py<Operation>>,
@@ -66,6 +68,7 @@ impl Shared {
             phase: Phase::Running,
             outcome: Outcome::Ok,
             call: Some(call),
+            late: None,
             callbacks: Vec::new(),
             this: None,
             abort: None,
@@ -85,7 +88,7 @@ impl Shared {
     }
 
     /// The operation has ended; called on a runtime thread.
-    pub(super) fn arrive(self: Arc<Self>, observation: Observation<Result<Reply, Fault>>) {
+    fn arrive(self: Arc<Self>, observation: Observation<Result<Reply, Fault>>) {
         let Observation { value, mut recorder } = observation;
         if let Some(recorder) = recorder.as_mut() {
             if value.is_err() {
@@ -122,16 +125,75 @@ impl Shared {
             }
             (std::mem::take(&mut state.callbacks), state.this.take())
         };
-        self.schedule(py, callbacks, this)
+        let told = self.ends_with_callbacks(&callbacks);
+        let context = callbacks.first().map(|callback| callback.context.clone_ref(py));
+        let owner = this.as_ref().map(|this| this.clone_ref(py));
+        self.schedule(py, callbacks, this)?;
+        match (told, context, owner) {
+            (true, Some(context), Some(owner)) => self.bridge.call_soon_told(py, owner.bind(py).as_any(), &context),
+            _ => Ok(()),
+        }
     }
 
+    /// Whether the operation is over for its caller once its callbacks have run, because nobody is
+    /// suspended on it. Without stages its duration ends right here.
+    fn ends_with_callbacks(&self, callbacks: &[Callback]) -> bool {
+        let mut state = self.lock();
+        if state.suspended || callbacks.is_empty() {
+            return false;
+        }
+        match state.call.take() {
+            Some(call) if call.recorder.is_none() => {
+                let outcome = state.outcome;
+                drop(state);
+                call.finish(outcome);
+                false
+            }
+            call => {
+                state.call = call;
+                true
+            }
+        }
+    }
+
+    /// The callbacks have run: what has not been asked for by now is asked for later.
+    fn told(&self) {
+        let (call, outcome) = {
+            let mut state = self.lock();
+            if state.suspended {
+                return;
+            }
+            (state.call.take(), state.outcome)
+        };
+        if let Some(call) = call {
+            self.lock().late = call.origin();
+            call.finish(outcome);
+        }
+    }
+
+    /// The loop has been closed: nobody will ever be told.
+    pub(super) fn abandon(&self) {
+        let dropped = {
+            let mut state = self.lock();
+            if matches!(state.phase, Phase::Arrived(_, false)) {
+                state.phase = Phase::Cancelled(None);
+                state.outcome = Outcome::Cancelled;
+            }
+            (std::mem::take(&mut state.callbacks), state.this.take())
+        };
+        drop(dropped);
+    }
+
+    /// Schedules every callback even if one cannot be; the first failure is returned.
     fn schedule(&self, py: Python<'_>, callbacks: Vec<Callback>, this: Option<Py<Operation>>) -> PyResult<()> {
         let Some(this) = this else { return Ok(()) };
         let this = this.into_bound(py).into_any();
+        let mut first = Ok(());
         for callback in callbacks {
-            self.bridge.call_soon(py, &callback.function, &this, &callback.context)?;
+            let scheduled = self.bridge.call_soon(py, &callback.function, &this, &callback.context);
+            first = first.and(scheduled);
         }
-        Ok(())
+        first
     }
 
     fn is_done(&self) -> bool {
@@ -140,26 +202,35 @@ impl Shared {
 
     /// The result in Python; converted by whoever asks first.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let (raw, mut call) = {
+        let (raw, mut call, late) = {
             let mut state = self.lock();
             match &state.phase {
                 Phase::Running | Phase::Arrived(_, false) | Phase::Converting => {
                     return Err(InvalidStateError::new_err("the result is not ready: await the operation first"))
                 }
                 Phase::Converted(Ok(value)) => return Ok(value.clone_ref(py)),
-                Phase::Converted(Err(error)) => return Err(error.clone_ref(py)),
+                Phase::Converted(Err(error)) => {
+                    let error = error.clone_ref(py);
+                    drop(state);
+                    return Err(raise_again(py, error));
+                }
                 Phase::Cancelled(message) => return Err(cancelled(py, message.as_ref())),
                 Phase::Arrived(_, true) => {}
             }
             match std::mem::replace(&mut state.phase, Phase::Converting) {
-                Phase::Arrived(raw, _) => (*raw, state.call.take()),
+                Phase::Arrived(raw, _) => (*raw, state.call.take(), state.late),
                 other => {
                     state.phase = other;
                     return Err(PyRuntimeError::new_err("the operation changed while its result was taken"));
                 }
             }
         };
-        let converted = convert(py, raw, call.as_mut());
+        // An exception is created here, where no lock is held: creating it runs Python.
+        let began = late.map(|_| clock::now_ns());
+        let converted = convert(py, raw, call.as_mut(), late).map_err(|error| error.into_value(py));
+        if let (Some(origin), Some(began)) = (late, began) {
+            collector::record_deferred(origin, clock::now_ns().saturating_sub(began));
+        }
         let mut state = self.lock();
         let converted = match state.yields.take() {
             Some(value) => converted.map(|_| value),
@@ -181,7 +252,7 @@ impl Shared {
             }
             None => {}
         }
-        converted
+        converted.map_err(|error| raise_again(py, error))
     }
 
     /// The awaiting coroutine runs again: the operation's wall time ends here.
@@ -207,10 +278,42 @@ impl Drop for Shared {
     }
 }
 
+/// Raising the same exception once more would add to its traceback every time.
+fn raise_again(py: Python<'_>, error: Py<PyBaseException>) -> PyErr {
+    let error = error.into_bound(py);
+    match error.call_method1(pyo3::intern!(py, "with_traceback"), (py.None(),)) {
+        Ok(error) => PyErr::from_value(error),
+        Err(failure) => failure,
+    }
+}
+
 fn cancelled(py: Python<'_>, message: Option<&Py<PyAny>>) -> PyErr {
     match message {
         Some(message) => CancelledError::new_err((message.clone_ref(py),)),
         None => CancelledError::new_err(()),
+    }
+}
+
+/// Makes sure that an operation arrives, even if its task is dropped or panics.
+pub(super) struct Arrival(Option<Arc<Shared>>);
+
+impl Arrival {
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Arrival(Some(shared))
+    }
+
+    pub(super) fn arrive(mut self, observation: Observation<Result<Reply, Fault>>) {
+        if let Some(shared) = self.0.take() {
+            shared.arrive(observation);
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.arrive(Observation { value: Err(Fault::Cancelled), recorder: None });
+        }
     }
 }
 
@@ -400,14 +503,21 @@ impl Operation {
         let registered = std::mem::take(&mut shared.lock().callbacks);
         let before = registered.len();
         let mut kept = Vec::with_capacity(before);
+        let mut failure = None;
         for entry in registered {
-            if !entry.function.bind(slf.py()).eq(callback)? {
-                kept.push(entry);
+            // Comparing runs Python, and what has not been compared must not be lost.
+            match entry.function.bind(slf.py()).eq(callback) {
+                Ok(true) if failure.is_none() => {}
+                Ok(_) => kept.push(entry),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    kept.push(entry);
+                }
             }
         }
         let removed = before - kept.len();
         shared.lock().callbacks.extend(kept);
-        Ok(removed)
+        failure.map_or(Ok(removed), Err)
     }
 
     #[pyo3(signature = (msg=None))]
@@ -446,20 +556,13 @@ impl Operation {
         }
     }
 
+    /// Callbacks are left out: they exist only while a runtime thread holds the operation, which
+    /// the collector cannot see and must not take for garbage.
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         let Some(Ok(state)) = self.started.get().map(|shared| shared.state.try_lock()) else { return Ok(()) };
-        for callback in &state.callbacks {
-            visit.call(&callback.function)?;
-            visit.call(&callback.context)?;
-        }
-        if let Some(this) = &state.this {
-            visit.call(this)?;
-        }
-        if let Some(value) = &state.yields {
-            visit.call(value)?;
-        }
         match &state.phase {
             Phase::Converted(Ok(value)) => visit.call(value),
+            Phase::Converted(Err(error)) => visit.call(error),
             Phase::Cancelled(Some(message)) => visit.call(message),
             _ => Ok(()),
         }
@@ -468,8 +571,21 @@ impl Operation {
     fn __clear__(&self) {
         let cleared = self.started.get().map(|shared| {
             let mut state = shared.lock();
-            (std::mem::take(&mut state.callbacks), state.this.take())
+            match state.phase {
+                Phase::Converted(_) | Phase::Cancelled(_) => {
+                    Some(std::mem::replace(&mut state.phase, Phase::Cancelled(None)))
+                }
+                _ => None,
+            }
         });
         drop(cleared);
+    }
+}
+
+/// Runs on the loop behind an operation's callbacks.
+#[pyfunction]
+pub(super) fn operation_told(operation: &Bound<'_, Operation>) {
+    if let Some(shared) = operation.get().started.get() {
+        shared.told();
     }
 }

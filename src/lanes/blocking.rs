@@ -1,6 +1,7 @@
 //! The sync lane: the calling thread polls the operation itself, detached from the interpreter,
 //! and sleeps in between.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +12,11 @@ use std::time::Duration;
 
 use aerospike_stages::{clock, Observation, Observed, Outcome, Stage};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
 use crate::lanes::call::Call;
+use crate::lanes::fork;
 use crate::lanes::{convert, outcome_of};
 use crate::ops::request::Reply;
 
@@ -42,7 +43,8 @@ impl Wake for Parker {
 thread_local! {
     static PARKER: Arc<Parker> =
         Arc::new(Parker { thread: std::thread::current(), notified: AtomicBool::new(false) });
-    static IS_MAIN: std::cell::OnceCell<bool> = const { std::cell::OnceCell::new() };
+    /// Whether this is the main thread, as found out in which generation of forks.
+    static IS_MAIN: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
 }
 
 /// Runs an operation to its end on this thread and turns its result into Python objects.
@@ -72,48 +74,58 @@ where
     };
     call.recorder = recorder;
     let outcome = outcome_of(&value);
-    let converted = convert(py, value, Some(&mut call));
+    let converted = convert(py, value, Some(&mut call), None);
     call.finish(outcome);
     converted
 }
 
-fn drive<F: Future>(runtime: &Handle, future: F, interruptible: bool) -> PyResult<F::Output> {
+fn drive<F: Future>(
+    runtime: &Handle,
+    operation: Observed<F>,
+    interruptible: bool,
+) -> PyResult<Observation<F::Output>> {
     let _context = runtime.enter();
     let parker = PARKER.with(Arc::clone);
     let waker = Waker::from(parker.clone());
     let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut operation = pin!(operation);
     loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(value) = operation.as_mut().poll(&mut cx) {
             return Ok(value);
         }
         while !parker.notified.swap(false, Ordering::AcqRel) {
-            if interruptible {
-                std::thread::park_timeout(SIGNAL_CHECK);
-                if !parker.notified.load(Ordering::Acquire) {
-                    Python::attach(|py| py.check_signals())?;
-                }
-            } else {
+            if !interruptible {
                 std::thread::park();
+                continue;
+            }
+            std::thread::park_timeout(SIGNAL_CHECK);
+            if !parker.notified.load(Ordering::Acquire) {
+                let asked = clock::now_ns();
+                let attached = Python::attach(|py| {
+                    let attached = clock::now_ns();
+                    py.check_signals().map(|()| attached)
+                })?;
+                operation.as_mut().note_gil_wait(asked, attached);
+                // A signal handler may have used the client, and with it this thread's wake-ups.
+                break;
             }
         }
     }
 }
 
-/// Signal handlers run on the main thread only, so only there is it worth looking for them.
+/// Signal handlers run on the main thread only, so only there is it worth looking for them. After
+/// a fork, the thread that forked is the main one.
 fn is_main_thread(py: Python<'_>) -> bool {
-    static GET_IDENT: PyOnceLock<(Py<PyAny>, u64)> = PyOnceLock::new();
-    IS_MAIN.with(|known| {
-        *known.get_or_init(|| {
-            let ask = || -> PyResult<bool> {
-                let (get_ident, main) = GET_IDENT.get_or_try_init(py, || {
-                    let threading = py.import("threading")?;
-                    let main = threading.call_method0("main_thread")?.getattr("ident")?.extract()?;
-                    PyResult::Ok((threading.getattr("get_ident")?.unbind(), main))
-                })?;
-                Ok(get_ident.bind(py).call0()?.extract::<u64>()? == *main)
-            };
-            ask().unwrap_or(false)
-        })
-    })
+    let generation = fork::generation();
+    if let Some((_, is_main)) = IS_MAIN.get().filter(|(known_in, _)| *known_in == generation) {
+        return is_main;
+    }
+    let ask = || -> PyResult<bool> {
+        let threading = py.import("threading")?;
+        let main: u64 = threading.call_method0("main_thread")?.getattr("ident")?.extract()?;
+        Ok(threading.call_method0("get_ident")?.extract::<u64>()? == main)
+    };
+    let is_main = ask().unwrap_or(false);
+    IS_MAIN.set(Some((generation, is_main)));
+    is_main
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aerospike_stages::{clock, collector, Lane, Operation, Outcome, Recorder, Stage};
+use aerospike_stages::{clock, collector, Lane, Operation, Origin, Outcome, Recorder, Stage};
 use pyo3::prelude::*;
 
 static METRICS: AtomicBool = AtomicBool::new(true);
@@ -44,6 +44,11 @@ impl Call {
     pub fn begin_unstaged(operation: Operation, lane: Lane) -> Self {
         let started = is_metrics_enabled().then(clock::now_ns);
         Call { operation, lane, started, recorder: None }
+    }
+
+    /// Which operation the record is of, if there is one.
+    pub fn origin(&self) -> Option<Origin> {
+        self.recorder.as_ref().map(|recorder| recorder.origin())
     }
 
     /// A stage starts that the bridge knows by itself.

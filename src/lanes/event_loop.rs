@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crossbeam_queue::SegQueue;
 use pyo3::exceptions::PyRuntimeError;
@@ -11,20 +11,25 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use rustix::event::{eventfd, EventfdFlags};
 
-use crate::lanes::awaitable::Shared;
+use crate::lanes::awaitable::{operation_told, Shared};
 
 /// One event loop's queue of finished operations.
 pub struct LoopBridge {
     event_loop: Py<PyAny>,
     call_soon: Py<PyAny>,
+    told: Py<PyAny>,
     arrived: SegQueue<Arc<Shared>>,
     signalled: AtomicBool,
+    closed: AtomicBool,
     descriptor: OwnedFd,
 }
 
 /// All bridges, so that a loop gets only one. The loop keeps its bridge alive through the
 /// reader that is registered with it.
-static BRIDGES: Mutex<Vec<(usize, Weak<LoopBridge>)>> = Mutex::new(Vec::new());
+static BRIDGES: Mutex<Bridges> = Mutex::new(Vec::new());
+
+/// Bridges by the address of their loop.
+pub type Bridges = Vec<(usize, Weak<LoopBridge>)>;
 
 thread_local! {
     static LATEST: std::cell::RefCell<Weak<LoopBridge>> = const { std::cell::RefCell::new(Weak::new()) };
@@ -73,8 +78,10 @@ impl LoopBridge {
         let bridge = Arc::new(LoopBridge {
             event_loop: event_loop.clone().unbind(),
             call_soon: event_loop.getattr("call_soon")?.unbind(),
+            told: wrap_pyfunction!(operation_told, py)?.into_any().unbind(),
             arrived: SegQueue::new(),
             signalled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             descriptor,
         });
         let drain = Py::new(py, Drain { bridge: bridge.clone() })?;
@@ -91,10 +98,25 @@ impl LoopBridge {
     /// Leaves a finished operation for the loop. Called from runtime threads.
     pub fn push(&self, operation: Arc<Shared>) {
         self.arrived.push(operation);
-        if !self.signalled.swap(true, Ordering::AcqRel) {
+        if self.closed.load(Ordering::SeqCst) {
+            self.abandon();
+        } else if !self.signalled.swap(true, Ordering::SeqCst) {
             // The counter cannot overflow with one write per drain; a write that fails for
             // another reason leaves the flag set, and the next drain finds the operation.
             let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// The loop lets go of its reader: it has been closed, and the operations that are still
+    /// queued, or will be, have nobody to be told to.
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.abandon();
+    }
+
+    fn abandon(&self) {
+        while let Some(operation) = self.arrived.pop() {
+            operation.abandon();
         }
     }
 
@@ -117,20 +139,29 @@ impl LoopBridge {
         Ok(())
     }
 
+    /// Has an operation's record ended behind its callbacks.
+    pub fn call_soon_told(&self, py: Python<'_>, operation: &Bound<'_, PyAny>, context: &Py<PyAny>) -> PyResult<()> {
+        self.call_soon(py, &self.told, operation, context)
+    }
+
+    /// Tells every operation that has arrived, even if telling one of them fails; the first
+    /// failure is returned.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
         let mut counter = [0u8; 8];
         let _ = rustix::io::read(&self.descriptor, &mut counter);
         // Cleared before the queue is emptied: whoever pushes from now on wakes the loop again.
-        self.signalled.store(false, Ordering::Release);
+        self.signalled.swap(false, Ordering::SeqCst);
+        let mut first = Ok(());
         while let Some(operation) = self.arrived.pop() {
-            operation.resolve(py)?;
+            first = first.and(operation.resolve(py));
         }
-        Ok(())
+        first
     }
 }
 
-fn lock_bridges() -> std::sync::MutexGuard<'static, Vec<(usize, Weak<LoopBridge>)>> {
-    BRIDGES.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// All bridges that there are.
+pub fn lock_bridges() -> MutexGuard<'static, Bridges> {
+    BRIDGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The callback that the loop runs when operations have finished.
@@ -143,5 +174,11 @@ struct Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.bridge.drain(py)
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.bridge.close();
     }
 }

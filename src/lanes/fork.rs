@@ -1,23 +1,58 @@
 //! What a fork leaves behind. A child process has the memory of its parent but none of its
 //! threads, so a runtime or a connection from before the fork must not be touched in it.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Once;
+use std::sync::{MutexGuard, Once};
+
+use aerospike_stages::hold::{hold, Held};
+
+use crate::export::snapshot::{lock_baseline, Baseline};
+use crate::lanes::event_loop::{lock_bridges, Bridges};
+use crate::lanes::runtime::{lock_running, Running};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
 
-extern "C" fn in_child() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+/// Every lock of this module that a child may need. The thread that forks takes them first, so
+/// that none of them is held by a thread which the child does not have.
+struct Locks {
+    _running: MutexGuard<'static, Option<Running>>,
+    _bridges: MutexGuard<'static, Bridges>,
+    _baseline: MutexGuard<'static, Baseline>,
+    _stages: Held,
 }
 
-/// Installs the hook that notices forks; called once, at import.
+thread_local! {
+    static LOCKS: RefCell<Option<Locks>> = const { RefCell::new(None) };
+}
+
+extern "C" fn before_fork() {
+    let locks = Locks {
+        _running: lock_running(),
+        _bridges: lock_bridges(),
+        _baseline: lock_baseline(),
+        _stages: hold(),
+    };
+    let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
+}
+
+extern "C" fn in_parent() {
+    let _ = LOCKS.try_with(|held| held.take());
+}
+
+extern "C" fn in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    in_parent();
+}
+
+/// Installs the hooks that notice forks; called once, at import.
 pub fn watch() {
     HOOK.call_once(|| {
-        // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec,
-        // and it is a function of this module, which is never unloaded.
+        // SAFETY: the handlers only lock, unlock and add to an atomic, on the thread that forks;
+        // they are functions of this module, which is never unloaded.
         unsafe {
-            libc::pthread_atfork(None, None, Some(in_child));
+            libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child));
         }
     });
 }

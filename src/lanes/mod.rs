@@ -9,7 +9,7 @@ pub mod event_loop;
 pub mod fork;
 pub mod runtime;
 
-use aerospike_stages::{Outcome, Stage};
+use aerospike_stages::{Origin, Outcome, Stage};
 use pyo3::prelude::*;
 
 use crate::convert::reply::reply_into_python;
@@ -25,12 +25,21 @@ pub fn outcome_of(result: &Result<Reply, Fault>) -> Outcome {
     }
 }
 
-/// Turns a result into Python objects; the record is told that this is what happens.
-pub fn convert(py: Python<'_>, result: Result<Reply, Fault>, call: Option<&mut Call>) -> PyResult<Py<PyAny>> {
-    let origin = call.and_then(|call| {
-        call.enter(Stage::ToDict);
-        call.recorder.as_ref().map(|recorder| recorder.origin())
-    });
+/// Turns a result into Python objects; the record is told that this is what happens. `late` is
+/// the record of a call that was over before.
+pub fn convert(
+    py: Python<'_>,
+    result: Result<Reply, Fault>,
+    call: Option<&mut Call>,
+    late: Option<Origin>,
+) -> PyResult<Py<PyAny>> {
+    let origin = match call {
+        Some(call) => {
+            call.enter(Stage::ToDict);
+            call.origin()
+        }
+        None => late,
+    };
     match result {
         Ok(reply) => reply_into_python(py, reply, origin),
         Err(fault) => Err(fault.into()),

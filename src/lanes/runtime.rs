@@ -1,14 +1,15 @@
 //! The one Tokio runtime of the process. It drives timers, background connections and the
 //! asyncio lane; its threads never attach to Python.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::Fault;
 use crate::lanes::fork;
 
-struct Running {
+/// A runtime and the process that it runs in.
+pub struct Running {
     generation: u64,
     runtime: Runtime,
 }
@@ -21,7 +22,7 @@ const DEFAULT_WORKERS: usize = 2;
 
 /// A handle to the runtime, which is started by the first caller of each process.
 pub fn handle() -> Result<Handle, Fault> {
-    let mut running = RUNNING.lock().map_err(|_| Fault::internal("the runtime's lock is poisoned"))?;
+    let mut running = lock_running();
     if let Some(current) = running.as_ref().filter(|current| current.generation == fork::generation()) {
         return Ok(current.runtime.handle().clone());
     }
@@ -37,6 +38,11 @@ pub fn handle() -> Result<Handle, Fault> {
     // down would wait for them for ever.
     std::mem::forget(before);
     Ok(handle)
+}
+
+/// The runtime, if there is one.
+pub fn lock_running() -> MutexGuard<'static, Option<Running>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn workers() -> Result<usize, Fault> {

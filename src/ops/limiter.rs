@@ -32,9 +32,11 @@ impl Limiter {
         }
     }
 
-    /// Whether there is a limit at all.
-    pub fn is_limited(&self) -> bool {
-        self.permits.is_some()
+    /// The same limits with all permits free.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        let permits = self.permits.as_ref();
+        Limiter { permits: permits.map(|_| Arc::new(Semaphore::new(self.limit))), ..*self }
     }
 
     /// A permit, if there is one without waiting.
@@ -87,7 +89,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_nobody_waits() {
         let limiter = Limiter::new(0, 1);
-        assert!(!limiter.is_limited());
         let mut held = Vec::new();
         for _ in 0..1000 {
             held.push(limiter.acquire().await.unwrap());
@@ -129,6 +130,15 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(held);
         assert!(waiting.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_limiter_has_its_own_permits() {
+        let limiter = Limiter::new(1, 50);
+        let _held = limiter.acquire().await.unwrap();
+        let renewed = limiter.renewed();
+        let _other = renewed.acquire().await.unwrap();
+        assert!(matches!(renewed.acquire().await, Err(Fault::Backpressure { limit: 1, .. })));
     }
 
     #[tokio::test(start_paused = true)]

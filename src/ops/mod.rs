@@ -63,3 +63,6 @@ async fn dispatch(session: &Session, request: Request) -> Result<Reply, Fault> {
         Request::Ping => admin::ping(session).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,11 @@
 //! What an operation needs and what it yields, as owned values that may cross threads.
 
+use crate::error::{failure_code, failure_in_doubt, TIMEOUT_CODE};
 use aerospike_core::operations::Operation as Step;
 use aerospike_core::{
     AdminPolicy, BatchDeletePolicy, BatchPolicy, BatchReadPolicy, BatchRecord, BatchWritePolicy,
     Bin, Bins, Key, ReadPolicy, Record, Value, WritePolicy,
 };
-use aerospike_stages::Operation;
-
-use crate::error::{failure_code, failure_in_doubt, TIMEOUT_CODE};
 
 /// Reads bins, or only the header, of one record.
 #[derive(Debug)]
@@ -191,32 +189,6 @@ pub enum Request {
 }
 
 impl Request {
-    /// What the records call it.
-    pub fn operation(&self) -> Operation {
-        match self {
-            Request::Get(_) => Operation::Get,
-            Request::Select(_) => Operation::Select,
-            Request::Exists(_) => Operation::Exists,
-            Request::Put(_) => Operation::Put,
-            Request::RemoveBin(_) => Operation::RemoveBin,
-            Request::Remove(_) => Operation::Remove,
-            Request::Touch(_) => Operation::Touch,
-            Request::Append(_) => Operation::Append,
-            Request::Prepend(_) => Operation::Prepend,
-            Request::Increment(_) => Operation::Increment,
-            Request::Operate(_) => Operation::Operate,
-            Request::OperateOrdered(_) => Operation::OperateOrdered,
-            Request::BatchRead(_) => Operation::BatchRead,
-            Request::BatchWrite(_) => Operation::BatchWrite,
-            Request::BatchOperate(_) => Operation::BatchOperate,
-            Request::BatchRemove(_) => Operation::BatchRemove,
-            Request::Truncate(_) => Operation::Truncate,
-            Request::InfoAll(_) => Operation::InfoAll,
-            Request::InfoRandomNode(_) => Operation::InfoRandomNode,
-            Request::Ping => Operation::Ping,
-        }
-    }
-
     /// Whether the driver may wait for ever.
     pub fn is_unbounded(&self) -> bool {
         let total_timeout = match self {

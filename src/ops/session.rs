@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aerospike_core::{AdminPolicy, Client, ClientPolicy, Host};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::error::Fault;
 
@@ -17,6 +19,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Session {
     client: Client,
     namespaces: Vec<String>,
+    runtime: Handle,
     closed: AtomicBool,
     closing: Notify,
 }
@@ -41,6 +44,7 @@ impl Session {
         Ok(Session {
             client,
             namespaces,
+            runtime: Handle::current(),
             closed: AtomicBool::new(false),
             closing: Notify::new(),
         })
@@ -80,12 +84,19 @@ impl Session {
             return Ok(());
         }
         self.closing.notify_waiters();
-        match tokio::time::timeout(CLOSE_TIMEOUT, self.client.close()).await {
-            Ok(closed) => closed.map_err(Fault::driver),
+        // In a task of its own: whoever stops waiting for it does not leave it half done.
+        match tokio::time::timeout(CLOSE_TIMEOUT, self.spawn_close()).await {
+            Ok(Ok(closed)) => closed.map_err(Fault::driver),
+            Ok(Err(failed)) => Err(Fault::internal(format!("closing failed: {failed}"))),
             Err(_) => Err(Fault::client(
                 "the client is closed, but its background task is still waiting for a node; it ends by itself",
             )),
         }
+    }
+
+    fn spawn_close(&self) -> JoinHandle<aerospike_core::Result<()>> {
+        let client = self.client.clone();
+        self.runtime.spawn(async move { client.close().await })
     }
 
     /// Ends when the session is closed.
@@ -96,6 +107,15 @@ impl Session {
         notified.as_mut().enable();
         if !self.is_closed() {
             notified.await;
+        }
+    }
+}
+
+impl Drop for Session {
+    /// The driver's background task would keep its connections for ever.
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            drop(self.spawn_close());
         }
     }
 }

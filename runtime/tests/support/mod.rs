@@ -98,6 +98,27 @@ impl Bench {
         self.record(Operation::Get, self.client.get(policy, &key(i), Bins::All))
     }
 
+    /// Starts an operation and gives it up after a while.
+    pub fn record_until<T>(
+        &self,
+        patience: Duration,
+        operation: Operation,
+        future: impl Future<Output = T>,
+    ) -> Summary {
+        let recorder = Box::new(Recorder::start(operation, Lane::Sync, clock::now_ns()));
+        self.runtime.block_on(async {
+            let mut observed = Box::pin(Observed::new(future, Some(recorder)));
+            tokio::select! {
+                _ = &mut observed => panic!("the operation was too quick to be given up"),
+                () = tokio::time::sleep(patience) => {}
+            }
+            let mut recorder = observed.as_mut().take_recorder().unwrap();
+            let summary = recorder.finish(Outcome::Cancelled, clock::now_ns());
+            check(&summary).unwrap();
+            summary
+        })
+    }
+
     /// Runs an operation with a recorder that keeps its events, on the calling thread.
     pub fn record<T, E>(
         &self,

@@ -7,7 +7,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock;
 use crate::histogram::{bump, Counts, Histogram};
@@ -24,7 +24,8 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
     free: Vec::new(),
 });
 
-struct Registry {
+/// Every shard, and those that no thread writes to.
+pub(crate) struct Registry {
     shards: Vec<Arc<Shard>>,
     free: Vec<Arc<Shard>>,
 }
@@ -130,39 +131,37 @@ impl Shard {
 
 struct Lease(Arc<Shard>);
 
+pub(crate) fn lock_registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lease {
-    fn take() -> Option<Lease> {
-        let mut registry = REGISTRY.lock().ok()?;
+    fn take() -> Lease {
+        let mut registry = lock_registry();
         let shard = registry.free.pop().unwrap_or_else(|| {
             let shard = Arc::new(Shard::default());
             registry.shards.push(shard.clone());
             shard
         });
-        Some(Lease(shard))
+        Lease(shard)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Ok(mut registry) = REGISTRY.lock() {
-            registry.free.push(self.0.clone());
-        }
+        lock_registry().free.push(self.0.clone());
     }
 }
 
 thread_local! {
-    static LEASE: OnceCell<Option<Lease>> = const { OnceCell::new() };
+    static LEASE: OnceCell<Lease> = const { OnceCell::new() };
 }
 
 fn with_shard(visit: impl FnOnce(&Shard)) {
-    let visited = LEASE.try_with(|lease| match lease.get_or_init(Lease::take) {
-        Some(lease) => {
-            visit(&lease.0);
-            true
-        }
-        None => false,
-    });
-    if visited != Ok(true) {
+    if LEASE
+        .try_with(|lease| visit(&lease.get_or_init(Lease::take).0))
+        .is_err()
+    {
         DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -380,9 +379,7 @@ impl Totals {
 /// are left out.
 #[must_use]
 pub fn totals() -> Vec<Totals> {
-    let Ok(registry) = REGISTRY.lock() else {
-        return Vec::new();
-    };
+    let registry = lock_registry();
     let mut all = Vec::new();
     for &operation in Operation::ALL {
         for lane in Lane::ALL {

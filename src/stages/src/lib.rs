@@ -9,6 +9,7 @@ pub mod collector;
 pub mod current;
 pub mod event;
 pub mod histogram;
+pub mod hold;
 pub mod invariants;
 pub mod node;
 pub mod observed;

@@ -1,12 +1,20 @@
 //! Small numbers for nodes, so that recording one costs a byte and no string.
 
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A node of some cluster, by its address. At most [`NodeId::CAPACITY`] are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u8);
 
 static NAMES: RwLock<Vec<String>> = RwLock::new(Vec::new());
+
+fn read_names() -> RwLockReadGuard<'static, Vec<String>> {
+    NAMES.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn lock_names() -> RwLockWriteGuard<'static, Vec<String>> {
+    NAMES.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl NodeId {
     /// No node, or not known.
@@ -22,12 +30,10 @@ impl NodeId {
     #[must_use]
     pub fn intern(address: &str) -> NodeId {
         let position = |names: &[String]| names.iter().position(|name| name == address);
-        if let Some(found) = NAMES.read().ok().and_then(|names| position(&names)) {
+        if let Some(found) = position(&read_names()) {
             return NodeId(found as u8 + 1);
         }
-        let Ok(mut names) = NAMES.write() else {
-            return NodeId::OVERFLOW;
-        };
+        let mut names = lock_names();
         if let Some(found) = position(&names) {
             return NodeId(found as u8 + 1);
         }
@@ -44,11 +50,8 @@ impl NodeId {
         if self == NodeId::NONE {
             return String::new();
         }
-        NAMES
-            .read()
-            .ok()
-            .and_then(|names| names.get(usize::from(self.0) - 1).cloned())
-            .unwrap_or_else(|| "other".to_owned())
+        let name = read_names().get(usize::from(self.0) - 1).cloned();
+        name.unwrap_or_else(|| "other".to_owned())
     }
 
     /// Position in tables of [`NodeId::COUNT`] entries.

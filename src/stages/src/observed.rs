@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
@@ -14,7 +14,7 @@ use crate::current;
 use crate::event::Event;
 use crate::operation::Outcome;
 use crate::recorder::Recorder;
-use crate::track::Track;
+use crate::track::TrackSlot;
 
 /// Remembers when it was first woken since the last poll, and passes the wake on.
 struct StampWaker {
@@ -42,6 +42,8 @@ struct Poller {
     recorder: Option<Box<Recorder>>,
     wake: Option<(Arc<StampWaker>, Waker)>,
     polled: bool,
+    /// When the polling thread last waited to be attached to the interpreter.
+    gil_wait: Option<(u64, u64)>,
 }
 
 impl Poller {
@@ -63,8 +65,13 @@ impl Poller {
         let (stamp, waker) = self.stamped(cx.waker());
         let now = now_ns();
         let woken = stamp.woken_at.swap(0, Ordering::AcqRel);
+        let gil_wait = self.gil_wait.take();
         if self.polled {
-            recorder.resume(if woken == 0 { now } else { woken }, now);
+            let woken = if woken == 0 { now } else { woken };
+            match gil_wait {
+                Some((from, until)) => recorder.resume_after_gil(woken, from, until, now),
+                None => recorder.resume(woken, now),
+            }
         } else {
             self.polled = true;
             recorder.on(Event::FirstPoll, now);
@@ -132,6 +139,19 @@ impl<F: Future> Observed<F> {
     }
 }
 
+impl<F> Observed<F> {
+    /// Takes the recorder out of an operation that is about to be dropped; without this it is
+    /// recorded as cancelled then.
+    pub fn take_recorder(self: Pin<&mut Self>) -> Option<Box<Recorder>> {
+        self.project().poller.recorder.take()
+    }
+
+    /// The polling thread waited to be attached to the interpreter, and could not poll meanwhile.
+    pub fn note_gil_wait(self: Pin<&mut Self>, from: u64, until: u64) {
+        self.project().poller.gil_wait = Some((from, until));
+    }
+}
+
 impl<F: Future> Future for Observed<F> {
     type Output = Observation<F::Output>;
 
@@ -144,24 +164,6 @@ impl<F: Future> Future for Observed<F> {
                 value,
                 recorder: this.poller.recorder.take(),
             })
-    }
-}
-
-/// Where a spawned task leaves its record for the operation that joins it.
-#[derive(Debug, Clone, Default)]
-pub struct TrackSlot(Arc<Mutex<Option<Track>>>);
-
-impl TrackSlot {
-    /// Takes the record, once the task has finished.
-    #[must_use]
-    pub fn take(&self) -> Option<Track> {
-        self.0.lock().ok().and_then(|mut slot| slot.take())
-    }
-
-    fn put(&self, track: Track) {
-        if let Ok(mut slot) = self.0.lock() {
-            *slot = Some(track);
-        }
     }
 }
 
@@ -181,18 +183,20 @@ pin_project! {
 /// # Errors
 /// The unchanged future, when no operation is being recorded here.
 pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
-    match current::with(|recorder| recorder.start_track(now_ns())) {
-        Some(recorder) => {
-            let slot = TrackSlot::default();
-            Ok((
-                Tracked {
-                    future,
-                    poller: Poller::new(Some(Box::new(recorder))),
-                    slot: slot.clone(),
-                },
-                slot,
-            ))
-        }
+    let started = current::with(|recorder| {
+        let slot = TrackSlot::default();
+        recorder.remember(slot.clone());
+        (recorder.start_track(now_ns()), slot)
+    });
+    match started {
+        Some((recorder, slot)) => Ok((
+            Tracked {
+                future,
+                poller: Poller::new(Some(Box::new(recorder))),
+                slot: slot.clone(),
+            },
+            slot,
+        )),
         None => Err(future),
     }
 }
@@ -208,6 +212,8 @@ impl<F: Future> Future for Tracked<F> {
             if let Some(recorder) = this.poller.recorder.take() {
                 this.slot.put(recorder.into_track(now_ns()));
             }
+        } else if let Some(recorder) = &this.poller.recorder {
+            this.slot.publish(recorder.stage(), recorder.node());
         }
         result
     }

@@ -10,7 +10,7 @@ use crate::operation::{Lane, Operation, Outcome};
 use crate::summary::Summary;
 use crate::table::Stage;
 use crate::timeline::{Segment, Timeline};
-use crate::track::{overlay, Track};
+use crate::track::{overlay, Track, TrackSlot};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -62,6 +62,8 @@ pub struct Recorder {
     failed_in: Option<Stage>,
     attempts: u32,
     tracks: Vec<Track>,
+    /// Every task that was spawned, whether or not it is waited for.
+    spawned: Vec<TrackSlot>,
     events: Option<Vec<Stamped>>,
 }
 
@@ -81,10 +83,13 @@ impl Recorder {
     pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
         self.timeline.restart(at, Stage::KeyParse);
         self.tracks.clear();
+        self.spawned.clear();
         let timeline = std::mem::replace(&mut self.timeline, Timeline::EMPTY);
         let tracks = std::mem::take(&mut self.tracks);
+        let spawned = std::mem::take(&mut self.spawned);
         *self = Recorder {
             tracks,
+            spawned,
             ..Self::with(next_operation_id(), operation, lane, timeline)
         };
     }
@@ -114,6 +119,7 @@ impl Recorder {
             failed_in: None,
             attempts: 0,
             tracks: Vec::new(),
+            spawned: Vec::new(),
             events: None,
         }
     }
@@ -144,6 +150,12 @@ impl Recorder {
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.timeline.stage()
+    }
+
+    /// The node the operation talks to.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
     }
 
     /// The tracks whose results the operation has taken.
@@ -209,7 +221,12 @@ impl Recorder {
             Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
             Event::StreamFailed => self.failed_in = Some(self.stage()),
             Event::StreamDropped => {
-                self.failed_in.get_or_insert(self.timeline.stage());
+                // A pooled connection that was found dead at check-out is not an attempt.
+                if self.stage() == Stage::Encode {
+                    self.attempts = self.attempts.saturating_sub(1);
+                } else {
+                    self.failed_in.get_or_insert(self.timeline.stage());
+                }
                 self.enter(Stage::PoolAcquire, at);
             }
             Event::PacingPending => self.wait_in(Stage::Backoff, at),
@@ -229,6 +246,22 @@ impl Recorder {
         self.enter(Stage::WakeDelay, woken);
         self.enter(stage, at);
         self.waits_in = None;
+    }
+
+    /// As [`Recorder::resume`], for a thread that from `gil_from` to `gil_until` waited to be
+    /// attached to the interpreter and could not have been polled.
+    pub fn resume_after_gil(&mut self, woken: u64, gil_from: u64, gil_until: u64, at: u64) {
+        if woken >= gil_until {
+            return self.resume(woken, at);
+        }
+        let stage = match self.stage() {
+            Stage::Unattributed => self.resume_to,
+            stage => stage,
+        };
+        self.enter(Stage::WakeDelay, woken);
+        self.enter(Stage::GilReacquire, woken.max(gil_from));
+        self.enter(stage, gil_until);
+        self.resume(gil_until, at);
     }
 
     /// From `at` on the operation waits, and `stage` says for what.
@@ -265,6 +298,26 @@ impl Recorder {
         self.failed_in = Some(stage);
     }
 
+    /// Remembers a spawned task.
+    pub fn remember(&mut self, slot: TrackSlot) {
+        self.spawned.push(slot);
+    }
+
+    /// The caller gave up while tasks were still running: what they wait for is what the
+    /// operation waited for.
+    fn blame_unfinished(&mut self) {
+        if self.stage() != Stage::FanIn {
+            return;
+        }
+        let unfinished = self.spawned.iter().filter_map(TrackSlot::unfinished);
+        let culprit = unfinished
+            .filter(|(stage, _)| stage.describe().per_node)
+            .next_back();
+        if let Some((stage, node)) = culprit {
+            self.timeline.relabel(stage, node);
+        }
+    }
+
     /// Takes over what a joined task recorded.
     pub fn adopt(&mut self, track: Track) {
         self.attempts += track.attempts;
@@ -286,6 +339,9 @@ impl Recorder {
     /// Ends the operation.
     #[must_use]
     pub fn close(&mut self, outcome: Outcome, at: u64) -> Ending {
+        if outcome != Outcome::Ok {
+            self.blame_unfinished();
+        }
         let last = self.stage();
         self.timeline.finish(at);
         Ending {

@@ -135,6 +135,20 @@ impl Timeline {
         self.last = mark;
     }
 
+    /// Says something else about the stage that is running.
+    pub fn relabel(&mut self, stage: Stage, node: NodeId) {
+        self.last = Mark {
+            stage,
+            node,
+            ..self.last
+        };
+        if self.folded.is_none() {
+            if let Some(mark) = self.marks.last_mut() {
+                *mark = self.last;
+            }
+        }
+    }
+
     /// Ends the timeline; later marks are ignored by the readers.
     pub fn finish(&mut self, at: u64) {
         self.end = Some(at.max(self.last.at));

@@ -5,6 +5,9 @@
 //! its stages replace the waiting. The other tracks ran beside it and count nowhere, so no
 //! nanosecond is counted twice.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
 use crate::event::Stamped;
 use crate::node::NodeId;
 use crate::table::Stage;
@@ -21,6 +24,48 @@ pub struct Track {
     pub failed_in: Option<Stage>,
     /// Its events, where they are kept.
     pub events: Option<Vec<Stamped>>,
+}
+
+/// What a running task shows to the operation that spawned it.
+#[derive(Debug, Default)]
+struct Slot {
+    track: Mutex<Option<Track>>,
+    /// Stage and node at its last suspension, as `stage + 1` and node; zero before the first one
+    /// and after the end.
+    waits_in: AtomicU16,
+}
+
+/// Where a spawned task leaves its record for the operation that joins it.
+#[derive(Debug, Clone, Default)]
+pub struct TrackSlot(Arc<Slot>);
+
+impl TrackSlot {
+    /// Takes the record, once the task has finished.
+    #[must_use]
+    pub fn take(&self) -> Option<Track> {
+        self.0.track.lock().ok().and_then(|mut slot| slot.take())
+    }
+
+    /// The task has finished.
+    pub(crate) fn put(&self, track: Track) {
+        self.0.waits_in.store(0, Ordering::Relaxed);
+        if let Ok(mut slot) = self.0.track.lock() {
+            *slot = Some(track);
+        }
+    }
+
+    /// The task waits.
+    pub(crate) fn publish(&self, stage: Stage, node: NodeId) {
+        let packed = ((stage.index() as u16 + 1) << 8) | node.index() as u16;
+        self.0.waits_in.store(packed, Ordering::Relaxed);
+    }
+
+    /// What the task waits for, if it has not finished.
+    pub(crate) fn unfinished(&self) -> Option<(Stage, NodeId)> {
+        let packed = self.0.waits_in.load(Ordering::Relaxed);
+        let stage = Stage::ALL.get(usize::from(packed >> 8).checked_sub(1)?)?;
+        Some((*stage, NodeId::from_index(usize::from(packed & 0xff))))
+    }
 }
 
 /// Lays the critical tracks over the operation's own segments.

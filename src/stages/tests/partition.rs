@@ -260,6 +260,67 @@ fn tracks_that_end_before_the_operation_looks_are_the_critical_path_too() {
 }
 
 #[test]
+fn waiting_for_the_gil_while_awake_is_not_a_wake_delay() {
+    let waiting = || {
+        let mut recorder = Recorder::start(Operation::Get, Lane::Sync, 0);
+        recorder.on(Event::FirstPoll, 0);
+        recorder.on(Event::ReadPending { replied: false }, 10);
+        recorder
+    };
+    // Woken at 60, while the thread waited for the GIL from 50 to 100.
+    let mut recorder = waiting();
+    recorder.resume_after_gil(60, 50, 100, 103);
+    let summary = recorder.finish(Outcome::Ok, 103);
+    expect(
+        &summary,
+        &[
+            (Stage::PoolAcquire, 10),
+            (Stage::NetworkWait, 50),
+            (Stage::GilReacquire, 40),
+            (Stage::WakeDelay, 3),
+        ],
+    );
+    // Woken at 120: what the thread did before was waiting for the network.
+    let mut recorder = waiting();
+    recorder.resume_after_gil(120, 50, 100, 123);
+    let summary = recorder.finish(Outcome::Ok, 123);
+    expect(
+        &summary,
+        &[
+            (Stage::PoolAcquire, 10),
+            (Stage::NetworkWait, 110),
+            (Stage::WakeDelay, 3),
+        ],
+    );
+    // Woken at 40, and only then waiting for the GIL.
+    let mut recorder = waiting();
+    recorder.resume_after_gil(40, 50, 100, 103);
+    let summary = recorder.finish(Outcome::Ok, 103);
+    expect(
+        &summary,
+        &[
+            (Stage::PoolAcquire, 10),
+            (Stage::NetworkWait, 30),
+            (Stage::GilReacquire, 50),
+            (Stage::WakeDelay, 13),
+        ],
+    );
+}
+
+#[test]
+fn a_dead_connection_at_checkout_is_no_attempt() {
+    let mut recorder = Recorder::start(Operation::Get, Lane::Sync, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.on(Event::Probe, 10);
+    recorder.on(Event::StreamDropped, 12);
+    recorder.on(Event::PacingPending, 20);
+    let summary = recorder.finish(Outcome::Timeout, 100);
+    check(&summary).unwrap();
+    assert_eq!(summary.attempts, 0);
+    assert_eq!(summary.failed_in, Some(Stage::Backoff));
+}
+
+#[test]
 fn a_track_that_never_joins_counts_nowhere() {
     let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 0);

@@ -1,7 +1,8 @@
 //! Tests of `error`: the table of codes, what decides in a chain of causes, and the messages.
 
+use super::message::{connect_hint, describe, seed_reasons};
 use super::*;
-use aerospike_core::Error;
+use aerospike_core::{Error, Value};
 
 fn key() -> Key {
     Key::new("shop", "users", Value::String("alice".to_owned())).unwrap()

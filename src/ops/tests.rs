@@ -1,0 +1,270 @@
+//! The operations on embedded servers: what a batch makes of nodes that fail, how its retries count,
+//! and what closing does.
+
+use std::time::{Duration, Instant};
+
+use aerospike_core::{
+    BatchPolicy, BatchReadPolicy, BatchWritePolicy, Bin, Bins, ClientPolicy, Host, Key, ReadPolicy,
+    Value,
+};
+use aerospike_embedded::{Cluster, CommandKind, Options};
+
+use super::execute;
+use super::request::{
+    BatchReadRequest, BatchWriteRequest, ReadRequest, Reply, Request, RetryInfo, Rows, WriteRow,
+};
+use super::session::Session;
+use crate::error::{Fault, Kind};
+
+const KEYS: i64 = 60;
+
+fn cluster(nodes: usize) -> Cluster {
+    Cluster::start(Options {
+        nodes,
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+fn hosts(cluster: &Cluster) -> Vec<Host> {
+    let addresses = cluster.addresses();
+    addresses
+        .iter()
+        .map(|address| Host::new(&address.ip().to_string(), address.port()))
+        .collect()
+}
+
+async fn session(cluster: &Cluster) -> Session {
+    Session::connect(&ClientPolicy::default(), hosts(cluster))
+        .await
+        .unwrap()
+}
+
+fn key(number: i64) -> Key {
+    Key::new("test", "rows", Value::Int(number)).unwrap()
+}
+
+fn write_request(total_timeout: u32, retry: u32) -> Request {
+    let rows = (0..KEYS).map(|number| WriteRow {
+        key: key(number),
+        bins: vec![Bin::new("n", Value::Int(number))],
+        policy: BatchWritePolicy::default(),
+    });
+    let mut policy = BatchPolicy::write_default();
+    policy.base_policy.total_timeout = total_timeout;
+    Request::BatchWrite(Box::new(BatchWriteRequest {
+        rows: rows.collect(),
+        policy,
+        retry,
+    }))
+}
+
+fn read_request() -> Request {
+    Request::BatchRead(Box::new(BatchReadRequest {
+        keys: (0..KEYS).map(key).collect(),
+        bins: Bins::All,
+        read: BatchReadPolicy::default(),
+        policy: BatchPolicy::default(),
+    }))
+}
+
+async fn written(session: &Session, total_timeout: u32, retry: u32) -> (Rows, RetryInfo) {
+    match execute(session, write_request(total_timeout, retry))
+        .await
+        .unwrap()
+    {
+        Reply::BatchWrite { rows, retry } => (rows, retry),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn codes(rows: &Rows) -> Vec<i32> {
+    let mut codes: Vec<i32> = rows.records.iter().map(|row| rows.code(row)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_every_node_refuses_fails_as_a_whole() {
+    let cluster = cluster(3);
+    let session = session(&cluster).await;
+    cluster
+        .set_fault(None, CommandKind::BatchRead, "error=150".parse().unwrap())
+        .unwrap();
+    let fault = execute(&session, read_request()).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.code()), (Kind::Server, 150), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_the_node_that_refuses_carry_its_code() {
+    let cluster = cluster(3);
+    let session = session(&cluster).await;
+    written(&session, 1000, 0).await;
+    cluster
+        .set_fault(Some(1), CommandKind::BatchRead, "error=8".parse().unwrap())
+        .unwrap();
+    let Reply::BatchRead(rows) = execute(&session, read_request()).await.unwrap() else {
+        panic!("not the rows of a batch read");
+    };
+    assert_eq!(codes(&rows), [0, 8]);
+    let found = rows
+        .records
+        .iter()
+        .filter(|row| Rows::found(row).is_some())
+        .count();
+    let failed = rows
+        .records
+        .iter()
+        .filter(|row| rows.code(row) == 8)
+        .count();
+    assert!(found > 0 && failed > 1, "{found} found, {failed} failed");
+    assert_eq!(found + failed, rows.records.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_send_only_what_failed_and_count_attempts() {
+    let cluster = cluster(3);
+    let session = session(&cluster).await;
+    cluster
+        .set_fault(
+            Some(2),
+            CommandKind::BatchWrite,
+            "error=18x2".parse().unwrap(),
+        )
+        .unwrap();
+    let (rows, retry) = written(&session, 10_000, 5).await;
+    assert_eq!(codes(&rows), [0]);
+    assert_eq!(
+        (retry.attempts, retry.max_attempts, retry.unresolved),
+        (3, 6, 0)
+    );
+    assert!(!retry.truncated_by_timeout);
+    assert_eq!(cluster.record_count("test", Some("rows")), KEYS as usize);
+    // The nodes whose rows had succeeded were not asked again.
+    assert_eq!(cluster.stats(0).commands_of(CommandKind::BatchWrite), 1);
+    assert_eq!(cluster.stats(2).commands_of(CommandKind::BatchWrite), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_total_timeout_ends_retries() {
+    let cluster = cluster(3);
+    let session = session(&cluster).await;
+    cluster
+        .set_fault(
+            Some(0),
+            CommandKind::BatchWrite,
+            "error=14".parse().unwrap(),
+        )
+        .unwrap();
+    let (rows, retry) = written(&session, 150, 1000).await;
+    assert_eq!(codes(&rows), [0, 14]);
+    assert!(
+        retry.truncated_by_timeout && retry.attempts < 1001,
+        "{retry:?}"
+    );
+    assert_eq!(
+        retry.unresolved,
+        rows.records
+            .iter()
+            .filter(|row| rows.code(row) == 14)
+            .count()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_never_gets_through_raises_the_last_failure() {
+    let cluster = cluster(1);
+    let session = session(&cluster).await;
+    cluster
+        .set_fault(None, CommandKind::BatchWrite, "reset".parse().unwrap())
+        .unwrap();
+    let fault = execute(&session, write_request(2000, 2)).await.unwrap_err();
+    assert_eq!(fault.kind(), Kind::Cluster, "{fault}");
+    assert!(fault.in_doubt());
+    assert_eq!(cluster.stats(0).commands_of(CommandKind::BatchWrite), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_ends_operations_without_a_deadline_and_refuses_new_ones() {
+    let cluster = cluster(1);
+    let session = std::sync::Arc::new(session(&cluster).await);
+    cluster
+        .set_fault(None, CommandKind::Read, "stall".parse().unwrap())
+        .unwrap();
+    let mut policy = ReadPolicy::default();
+    policy.base_policy.total_timeout = 0;
+    policy.base_policy.socket_timeout = 0;
+    let request = Request::Get(ReadRequest {
+        key: key(1),
+        bins: Bins::All,
+        policy,
+    });
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { execute(&session, request).await }
+    });
+    while cluster.stats(0).commands_of(CommandKind::Read) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let started = Instant::now();
+    session.close().await.unwrap();
+    session.close().await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Err(Fault::Closed)));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(matches!(
+        execute(&session, read_request()).await,
+        Err(Fault::Closed)
+    ));
+    assert!(!session.is_connected() && session.node_names().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_cannot_be_used_are_named_with_the_reason() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let policy = ClientPolicy::default();
+    let fault = Session::connect(&policy, vec![Host::new("127.0.0.1", port)])
+        .await
+        .unwrap_err();
+    assert_eq!(fault.kind(), Kind::Cluster);
+    let text = fault.to_string();
+    assert!(
+        text.contains(&format!("127.0.0.1:{port}: Connection refused")),
+        "{text}"
+    );
+    assert!(text.contains("check host and port"), "{text}");
+
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let policy = ClientPolicy {
+        timeout: 200,
+        ..ClientPolicy::default()
+    };
+    let fault = Session::connect(&policy, vec![Host::new("127.0.0.1", port)])
+        .await
+        .unwrap_err();
+    assert!(
+        fault.to_string().contains("Nothing answered in time"),
+        "{fault}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_namespace_is_answered_with_those_there_are() {
+    let cluster = cluster(1);
+    let session = session(&cluster).await;
+    let request = Request::Get(ReadRequest {
+        key: Key::new("tset", "rows", Value::Int(1)).unwrap(),
+        bins: Bins::All,
+        policy: ReadPolicy::default(),
+    });
+    let fault = execute(&session, request).await.unwrap_err();
+    assert_eq!((fault.kind(), fault.code()), (Kind::Server, 20));
+    let text = fault.to_string();
+    assert!(
+        text.contains("\"tset\"") && text.contains("which has: test"),
+        "{text}"
+    );
+}
