@@ -105,6 +105,15 @@ def show(title: str, run: workload.Run, snapshot: aerospike_py.StageSnapshot) ->
     print(snapshot.table())
 
 
+def folded_per_request(mode: str, snapshot: aerospike_py.StageSnapshot, requests: int) -> list[str]:
+    """The folded stacks of one mode, per request, so that modes can be compared by width."""
+    lines = []
+    for line in snapshot.folded().splitlines():
+        stack, _, total = line.rpartition(" ")
+        lines.append(f"{mode};{stack} {round(int(total) / requests)}")
+    return lines
+
+
 def verdict(gathered: workload.Run, single: workload.Run) -> str:
     """What gathering cost against the single call, in one sentence."""
     gathered_ms, single_ms = gathered.percentile_ms(0.5), single.percentile_ms(0.5)
@@ -148,13 +157,17 @@ def main() -> None:
                 runs[mode] = asyncio.run(measure_async(hosts, mode, arguments.seconds))
             snapshot = aerospike_py.stage_snapshot(reset=True)
             results.append((titles[mode], runs[mode], snapshot))
-            folded += [f"{mode};{line}" for line in snapshot.folded().splitlines()]
+            folded += folded_per_request(mode, snapshot, len(runs[mode].latencies_ns))
     for title, run, snapshot in results:
         show(title, run, snapshot)
     print(f"\n{verdict(runs['gathered'], runs['single'])}")
     folded_text = "\n".join(folded) + "\n"
     (output / "stages.folded").write_text(folded_text)
-    svg = aerospike_py.flamegraph_svg(folded_text, title="Where the time of a batch read goes")
+    svg = aerospike_py.flamegraph_svg(
+        folded_text,
+        title="Where the time of a request's batch reads goes",
+        subtitle="nanoseconds per request, added up over its operations (gathered ones run at the same time)",
+    )
     (output / "stages.svg").write_text(svg)
     print(f"Flamegraph: {output / 'stages.svg'} (open it in a browser; click a frame to zoom)")
 

@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 
 import aerospike_py
@@ -91,10 +91,10 @@ def async_block(client: AsyncClient, loop: asyncio.AbstractEventLoop, name: str)
             (await client.batch_read(KEY_LIST)).to_dict()
         return time.perf_counter_ns() - started
 
-    coroutine: Callable[[int], Awaitable[int]] = get if name == "get" else batch
+    coroutine: Callable[[int], Coroutine[object, object, int]] = get if name == "get" else batch
 
     def run(count: int) -> int:
-        return loop.run_until_complete(coroutine(count))  # type: ignore[arg-type]
+        return loop.run_until_complete(coroutine(count))
 
     return run
 

@@ -1,5 +1,6 @@
 //! The embedded server for Python: a test double in this process. `aerospike_py.testing` wraps it.
 
+use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
@@ -10,15 +11,28 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::lanes::fork;
+
 /// A cluster of in-memory nodes on threads of this process.
 #[pyclass(module = "aerospike_py", name = "EmbeddedServer", frozen)]
 pub struct EmbeddedServer {
-    cluster: Cluster,
+    cluster: ManuallyDrop<Cluster>,
+    generation: u64,
     faults: Mutex<Vec<FaultId>>,
     nodes: usize,
 }
 
 impl EmbeddedServer {
+    /// The cluster; its threads exist only in the process that started them.
+    fn cluster(&self) -> PyResult<&Cluster> {
+        if self.generation == fork::generation() {
+            return Ok(&self.cluster);
+        }
+        Err(PyRuntimeError::new_err(
+            "this embedded server was started before the process forked and runs in the parent: start another one here",
+        ))
+    }
+
     fn check_node(&self, node: usize) -> PyResult<()> {
         if node < self.nodes {
             return Ok(());
@@ -79,24 +93,25 @@ impl EmbeddedServer {
                     _ => PyErr::from(error),
                 })?;
         Ok(EmbeddedServer {
-            cluster,
+            cluster: ManuallyDrop::new(cluster),
+            generation: fork::generation(),
             faults: Mutex::default(),
             nodes,
         })
     }
 
     /// Return where the nodes listen.
-    fn addresses(&self) -> Vec<(String, u16)> {
-        let addresses = self.cluster.addresses();
-        addresses
+    fn addresses(&self) -> PyResult<Vec<(String, u16)>> {
+        let addresses = self.cluster()?.addresses();
+        Ok(addresses
             .iter()
             .map(|address| (address.ip().to_string(), address.port()))
-            .collect()
+            .collect())
     }
 
     /// Return the names of the nodes, in the same order.
-    fn node_names(&self) -> Vec<String> {
-        self.cluster.node_names()
+    fn node_names(&self) -> PyResult<Vec<String>> {
+        Ok(self.cluster()?.node_names())
     }
 
     /// Inject a fault into one node, or all, for one kind of command; return its number.
@@ -112,8 +127,9 @@ impl EmbeddedServer {
         }
         let fault: ServerFault = fault.parse().map_err(refused)?;
         let kind: CommandKind = command.parse().map_err(refused)?;
+        let cluster = self.cluster()?;
         let id = py
-            .detach(|| self.cluster.set_fault(node, kind, fault))
+            .detach(|| cluster.set_fault(node, kind, fault))
             .map_err(refused)?;
         let mut faults = lock(&self.faults)?;
         faults.push(id);
@@ -122,10 +138,11 @@ impl EmbeddedServer {
 
     /// End a fault.
     fn clear_fault(&self, py: Python<'_>, id: usize) -> PyResult<()> {
+        let cluster = self.cluster()?;
         let known = lock(&self.faults)?.get(id.wrapping_sub(1)).copied();
         match known {
             Some(id) => {
-                py.detach(|| self.cluster.clear_fault(id));
+                py.detach(|| cluster.clear_fault(id));
                 Ok(())
             }
             None => Err(PyValueError::new_err(format!("there is no fault {id}"))),
@@ -133,30 +150,35 @@ impl EmbeddedServer {
     }
 
     /// End all faults.
-    fn clear_faults(&self, py: Python<'_>) {
-        py.detach(|| self.cluster.clear_faults());
+    fn clear_faults(&self, py: Python<'_>) -> PyResult<()> {
+        let cluster = self.cluster()?;
+        py.detach(|| cluster.clear_faults());
+        Ok(())
     }
 
     /// Make a node refuse connections and drop those it has.
     fn node_down(&self, py: Python<'_>, node: usize) -> PyResult<()> {
-        py.detach(|| self.cluster.node_down(node))
-            .map_err(node_error)
+        let cluster = self.cluster()?;
+        py.detach(|| cluster.node_down(node)).map_err(node_error)
     }
 
     /// Bring a node back.
     fn node_up(&self, py: Python<'_>, node: usize) -> PyResult<()> {
-        py.detach(|| self.cluster.node_up(node)).map_err(node_error)
+        let cluster = self.cluster()?;
+        py.detach(|| cluster.node_up(node)).map_err(node_error)
     }
 
     /// Give every partition to another node.
-    fn move_partitions(&self, py: Python<'_>) {
-        py.detach(|| self.cluster.move_partitions());
+    fn move_partitions(&self, py: Python<'_>) -> PyResult<()> {
+        let cluster = self.cluster()?;
+        py.detach(|| cluster.move_partitions());
+        Ok(())
     }
 
     /// Return a node's counters.
     fn stats<'py>(&self, py: Python<'py>, node: usize) -> PyResult<Bound<'py, PyDict>> {
         self.check_node(node)?;
-        let stats = self.cluster.stats(node);
+        let stats = self.cluster()?.stats(node);
         let dict = PyDict::new(py);
         dict.set_item("connections_open", stats.connections_open)?;
         dict.set_item("connections_accepted", stats.connections_accepted)?;
@@ -174,18 +196,29 @@ impl EmbeddedServer {
     }
 
     /// Return how many records a set has, or all sets of a namespace.
-    fn record_count(&self, py: Python<'_>, namespace: &str, set_name: Option<&str>) -> usize {
-        py.detach(|| self.cluster.record_count(namespace, set_name))
+    fn record_count(
+        &self,
+        py: Python<'_>,
+        namespace: &str,
+        set_name: Option<&str>,
+    ) -> PyResult<usize> {
+        let cluster = self.cluster()?;
+        Ok(py.detach(|| cluster.record_count(namespace, set_name)))
     }
 
     /// Delete the records of a set, or of all sets of a namespace.
-    fn truncate(&self, py: Python<'_>, namespace: &str, set_name: Option<&str>) {
-        py.detach(|| self.cluster.truncate(namespace, set_name));
+    fn truncate(&self, py: Python<'_>, namespace: &str, set_name: Option<&str>) -> PyResult<()> {
+        let cluster = self.cluster()?;
+        py.detach(|| cluster.truncate(namespace, set_name));
+        Ok(())
     }
 
     /// Close all connections and stop listening. Stopping twice does nothing.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.cluster.stop());
+        // In a forked child there is nothing to stop: a context manager that ends there is no error.
+        if let Ok(cluster) = self.cluster() {
+            py.detach(|| cluster.stop());
+        }
     }
 
     fn __repr__(&self) -> String {
@@ -215,4 +248,15 @@ fn lock<T>(mutex: &Mutex<T>) -> PyResult<std::sync::MutexGuard<'_, T>> {
     mutex
         .lock()
         .map_err(|_| PyRuntimeError::new_err("another thread died while it set a fault"))
+}
+
+impl Drop for EmbeddedServer {
+    /// In a forked child the cluster is left alone: stopping it would wait for threads that do
+    /// not exist there.
+    fn drop(&mut self) {
+        if self.generation == fork::generation() {
+            // SAFETY: the field is not used again, this being its owner's `drop`.
+            unsafe { ManuallyDrop::drop(&mut self.cluster) };
+        }
+    }
 }

@@ -73,6 +73,41 @@ pub struct About {
     record: Option<String>,
     namespace: String,
     known_namespaces: Vec<String>,
+    shortage: Option<Shortage>,
+}
+
+/// Why a node had no connection for an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shortage {
+    /// All that the configuration allows are taken.
+    Exhausted {
+        /// The node.
+        node: String,
+        /// `max_conns_per_node`
+        limit: usize,
+    },
+    /// None could be opened.
+    Unreachable {
+        /// The node.
+        node: String,
+    },
+    /// Perhaps none could be opened: the node does not tell its state either.
+    Silent {
+        /// The node.
+        node: String,
+    },
+}
+
+/// What an operation has waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited<'a> {
+    /// A connection.
+    Connection {
+        /// To which node, if the driver says so.
+        node: Option<&'a str>,
+    },
+    /// A connection or a reply, of this node or that.
+    Anything,
 }
 
 /// Which exception a fault becomes.
@@ -200,6 +235,35 @@ impl Fault {
         self
     }
 
+    /// What the operation was waiting for, if it waited in vain and the driver does not say why.
+    pub fn awaited(&self) -> Option<Awaited<'_>> {
+        let Fault::Driver { error, .. } = self else {
+            return None;
+        };
+        if matches!(decisive(error).kind(), ErrorKind::ConnectionPoolEmpty) {
+            return Some(Awaited::Connection { node: error.node() });
+        }
+        if classify(error) != (Kind::Timeout, NO_SERVER_CODE) || error.cause().is_some() {
+            return None;
+        }
+        match (error.node(), error.iteration()) {
+            // The driver does not count waiting for a connection as an attempt that failed, so a
+            // time-out of its retry loop without a cause can be nothing else.
+            (node @ Some(_), Some(_)) => Some(Awaited::Connection { node }),
+            (Some(_), None) => None,
+            (None, _) => Some(Awaited::Anything),
+        }
+    }
+
+    /// Says why there was no connection, if that is known.
+    #[must_use]
+    pub fn knowing_shortage(mut self, shortage: Option<Shortage>) -> Self {
+        if let (Fault::Driver { about, .. }, Some(shortage)) = (&mut self, shortage) {
+            about.get_or_insert_default().shortage = Some(shortage);
+        }
+        self
+    }
+
     /// Which exception this becomes.
     pub fn kind(&self) -> Kind {
         match self {
@@ -256,12 +320,7 @@ impl Fault {
         match self {
             Fault::Driver { error, .. } => {
                 let (kind, code) = classify(error);
-                matches!(kind, Kind::Cluster | Kind::Timeout)
-                    || is_retryable(code)
-                    || matches!(
-                        decisive(error).kind(),
-                        ErrorKind::NoMoreConnections | ErrorKind::ConnectionPoolEmpty
-                    )
+                matches!(kind, Kind::Cluster | Kind::Timeout) || is_retryable(code)
             }
             _ => false,
         }
@@ -348,6 +407,8 @@ fn classify(error: &aerospike_core::Error) -> (Kind, i32) {
         | ErrorKind::Io(_)
         | ErrorKind::InvalidNode
         | ErrorKind::MaxErrorRate
+        | ErrorKind::ConnectionPoolEmpty
+        | ErrorKind::NoMoreConnections
         | ErrorKind::ParsePeers
         | ErrorKind::ParseAddr(_) => (Kind::Cluster, NO_SERVER_CODE),
         _ => (Kind::Client, NO_SERVER_CODE),

@@ -25,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[pymodule(gil_used = false)]
 fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    self_check::refuse_sub_interpreters(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     lanes::fork::watch();
     exceptions::register(module)?;

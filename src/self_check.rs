@@ -1,10 +1,12 @@
 //! The check that the driver really runs on this project's runtime crate. Were another version
 //! of that crate linked, everything would work and nothing would be recorded.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aerospike_core::{Client, ClientPolicy};
 use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// Nothing listens on port 0, so the attempt fails at once and without a packet.
@@ -13,14 +15,35 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a connection that the driver attempts passes through the runtime crate.
 fn driver_is_observed() -> std::io::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let before = aerospike_rt::net::connection_attempts();
     runtime.block_on(async {
-        let policy = ClientPolicy { timeout: 1, ..ClientPolicy::default() };
+        let policy = ClientPolicy {
+            timeout: 1,
+            ..ClientPolicy::default()
+        };
         // Only the attempt matters; it cannot succeed.
         let _ = tokio::time::timeout(PATIENCE, Client::new(&policy, &NOWHERE)).await;
     });
     Ok(aerospike_rt::net::connection_attempts() > before)
+}
+
+/// The interpreter that imported the module first; -1 before that.
+static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
+
+/// Types, exceptions and names are made once and shared; a second interpreter must not see them.
+pub fn refuse_sub_interpreters(_py: Python<'_>) -> PyResult<()> {
+    // SAFETY: this thread is attached, as `_py` proves, so there is a current interpreter.
+    let this = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    match INTERPRETER.compare_exchange(-1, this, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(()),
+        Err(first) if first == this => Ok(()),
+        Err(_) => Err(PyImportError::new_err(
+            "aerospike_py cannot be imported in a sub-interpreter: use threads, processes, or free-threaded Python",
+        )),
+    }
 }
 
 /// Raises `ImportError` unless the driver is observed.

@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::exceptions::invalid_argument;
-use crate::export::snapshot::{self, Row, Statistics};
 use crate::export::prometheus;
+use crate::export::snapshot::{self, Row, Statistics};
 use crate::lanes::call;
 
 /// Environment variable that switches stages on at import.
@@ -63,7 +63,10 @@ fn get_metrics(py: Python<'_>) -> String {
 #[pyfunction]
 #[pyo3(signature = (reset=false))]
 fn _stage_snapshot(py: Python<'_>, reset: bool) -> Vec<SnapshotRow> {
-    py.detach(|| snapshot::take(reset)).into_iter().map(unpack).collect()
+    py.detach(|| snapshot::take(reset))
+        .into_iter()
+        .map(unpack)
+        .collect()
 }
 
 fn unpack(row: Row) -> SnapshotRow {
@@ -106,13 +109,22 @@ fn _records_dropped() -> u64 {
 
 #[pyfunction]
 #[pyo3(signature = (folded, title, subtitle=None))]
-fn flamegraph_svg(py: Python<'_>, folded: &str, title: &str, subtitle: Option<&str>) -> PyResult<String> {
-    py.detach(|| crate::export::flamegraph::render(folded, title, subtitle)).map_err(invalid_argument)
+fn flamegraph_svg(
+    py: Python<'_>,
+    folded: &str,
+    title: &str,
+    subtitle: Option<&str>,
+) -> PyResult<String> {
+    py.detach(|| crate::export::flamegraph::render(folded, title, subtitle))
+        .map_err(invalid_argument)
 }
 
 /// Adds the functions, and does what the environment asks for.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(set_internal_stage_metrics_enabled, module)?)?;
+    module.add_function(wrap_pyfunction!(
+        set_internal_stage_metrics_enabled,
+        module
+    )?)?;
     module.add_function(wrap_pyfunction!(is_internal_stage_metrics_enabled, module)?)?;
     module.add_function(wrap_pyfunction!(set_metrics_enabled, module)?)?;
     module.add_function(wrap_pyfunction!(is_metrics_enabled, module)?)?;
@@ -129,7 +141,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 fn asked_for(value: Option<&str>) -> bool {
-    value.is_some_and(|value| matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
+    value.is_some_and(|value| {
+        matches!(
+            value.trim().to_ascii_lowercase().as_str(),
+            "1" | "true" | "yes" | "on"
+        )
+    })
 }
 
 #[cfg(test)]

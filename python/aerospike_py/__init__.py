@@ -49,7 +49,8 @@ def client(config: ClientConfig) -> Client:
         config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
 
     Raises:
-        TypeError: The configuration is no dictionary. Its entries are looked at when the client connects.
+        TypeError: The configuration is no dictionary, or one of its entries has the wrong type.
+        InvalidArgError: ``hosts`` is missing or empty, or an entry is out of range.
 
     Example:
         ```python
@@ -67,7 +68,8 @@ def async_client(config: ClientConfig) -> AsyncClient:
         config: A :class:`ClientConfig` dictionary; ``hosts`` is needed.
 
     Raises:
-        TypeError: The configuration is no dictionary. Its entries are looked at when the client connects.
+        TypeError: The configuration is no dictionary, or one of its entries has the wrong type.
+        InvalidArgError: ``hosts`` is missing or empty, or an entry is out of range.
 
     Example:
         ```python

@@ -12,9 +12,9 @@ What holds for every operation:
   the bin. Names have at most 15 bytes.
 * *Policies* and *metas* are dictionaries, described by the ``TypedDict`` classes of :mod:`aerospike_py.types`.
   Time-outs are milliseconds, times to live seconds.
-* Arguments of a wrong type raise ``TypeError``, values that cannot be sent ``ValueError`` (which
-  :class:`InvalidArgError` and :class:`BinNameError` are too), integers beyond 64 bits ``OverflowError``; all of them
-  before anything is sent. Everything else raises another :class:`AerospikeError`:
+* Arguments of a wrong type raise ``TypeError``, values that cannot be sent :class:`InvalidArgError` or
+  :class:`BinNameError` (each a ``ValueError`` too), integers beyond 64 bits ``OverflowError``; all of them before
+  anything is sent. Everything else raises another :class:`AerospikeError`:
   :class:`ClientError` when the client is not connected or closed, :class:`AerospikeTimeoutError` when a deadline
   passes, :class:`ClusterError` when no node can be reached, :class:`BackpressureError` when no slot became free in
   time. The methods list only what they raise beyond these.
@@ -74,8 +74,21 @@ class Client:
     """A client for synchronous code.
 
     One client serves any number of threads: calls run with the GIL released. It keeps its own connections and knows
-    the cluster's nodes and partitions, so make one per process and keep it. A process made by ``fork`` needs a client
-    of its own: one inherited from the parent refuses to work.
+    the cluster's nodes and partitions, so make one per process and keep it.
+
+    A process made by ``fork`` has none of its parent's connections: there the operations of a client that was connected
+    before the fork raise :class:`ClientError`, until it is connected again; closing it there does nothing. A server that
+    forks workers connects in each worker.
+
+    Ctrl-C ends a call of the main thread with ``KeyboardInterrupt``; a write that it interrupts may or may not have
+    been applied.
+
+    Args:
+        config: What to connect to and how; it is checked at once, and ``hosts`` is needed.
+
+    Raises:
+        TypeError: The configuration is no dictionary, or one of its entries has the wrong type.
+        InvalidArgError: ``hosts`` is missing or empty, or an entry is out of range.
 
     Example:
         ```python
@@ -98,7 +111,8 @@ class Client:
             password: The user's password; goes before ``config["password"]``.
 
         Raises:
-            TypeError, ValueError: An entry of the configuration has the wrong type or is out of range.
+            InvalidArgError: There is a password, but no user.
+            AdminError: The cluster refused user and password.
             ClusterError: None of the hosts answered as an Aerospike node.
 
         Example:
@@ -128,7 +142,10 @@ class Client:
         """
 
     def close(self) -> None:
-        """Close all connections. Operations in flight fail with :class:`ClientError`; closing twice does nothing.
+        """Close all connections; closing twice does nothing.
+
+        Operations in flight that have a ``total_timeout`` still end by themselves, with their result or with
+        :class:`ClientError`; those without one end at once with :class:`ClientError`, and so does every later call.
 
         Example:
             ```python
@@ -596,9 +613,17 @@ class Client:
 class AsyncClient:
     """A client for asyncio.
 
-    The methods are those of :class:`Client` and do the same; they start at once and return an :class:`Operation` to
-    await. One client serves any number of event loops and threads. Cancelling the awaiting task stops the wait; a write
-    that was sent may still be applied.
+    The methods are those of :class:`Client` and do the same, but return an :class:`Operation` to await. Arguments are
+    looked at when the method is called, so what is wrong with them is raised there and not by ``await``.
+
+    One client serves any number of event loops and threads; each operation belongs to the loop that was running when
+    its method was called. Configuration and ``fork`` are as for :class:`Client`.
+
+    Cancelling the awaiting task, or a time-out of ``asyncio.wait_for``, ends the operation; a cancelled write may or
+    may not have been applied.
+
+    Methods are native and therefore no coroutine functions: ``unittest.mock.create_autospec`` makes plain mocks of
+    them, so name ``AsyncMock`` for those that a test awaits.
 
     Example:
         ```python
@@ -649,7 +674,7 @@ class AsyncClient:
         """
 
     def close(self) -> Operation[None]:
-        """Close all connections. Operations in flight fail with :class:`ClientError`; closing twice does nothing.
+        """Close all connections; closing twice does nothing.
 
         Everything else is as for :meth:`Client.close`.
 
@@ -993,9 +1018,15 @@ class AsyncClient:
 class Operation(Coroutine[Any, Any, _T], Generic[_T]):
     """A call of an :class:`AsyncClient` on its way.
 
-    The request is sent whether or not anybody awaits it. It can be awaited as it is, given to ``asyncio.gather``,
-    ``asyncio.wait_for`` or ``asyncio.create_task``, or used like an ``asyncio.Future``: it belongs to the event loop
-    that was running when the method was called, and its methods are to be called on that loop's thread.
+    A method that is called while an event loop runs starts its operation at once, and the request is sent whether or
+    not anybody awaits it. The operation can be awaited as it is, given to ``asyncio.gather``, ``asyncio.wait_for``,
+    ``asyncio.shield`` or ``asyncio.create_task``, or used like an ``asyncio.Future`` of that loop: its methods are to
+    be called on the loop's thread. ``asyncio.wait`` refuses it, because it is a coroutine as well: make tasks of
+    operations to wait for.
+
+    A method that is called while no event loop runs, as in ``asyncio.run(async_client.get(key))``, returns an operation
+    that starts when it is first awaited, on the loop that runs then. Until then it can only be awaited, cancelled and
+    closed; callbacks, :meth:`result` and :meth:`get_loop` raise ``asyncio.InvalidStateError``.
 
     Example:
         ```python
@@ -1004,6 +1035,11 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
         operation = async_client.put(("test", "demo", "operation"), {"n": 1})
         await asyncio.wait_for(operation, timeout=5)
         assert operation.done() and operation.result() is None
+
+        keys = [("test", "demo", "operation"), ("test", "demo", "nobody")]
+        tasks = [asyncio.create_task(async_client.exists(key)) for key in keys]
+        done, pending = await asyncio.wait(tasks, timeout=5)
+        assert done == set(tasks) and not pending
         ```
     """
 
@@ -1014,9 +1050,10 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
         """Forget a callback, and return how often it had been added."""
 
     def cancel(self, msg: object = None) -> bool:
-        """Stop waiting: awaiting it raises ``CancelledError``. ``False`` when it was done already.
+        """End the operation: awaiting it raises ``CancelledError``. ``False`` when it was done already.
 
-        A write that was sent may still be applied by the server.
+        What has been sent cannot be taken back: a cancelled write may or may not have been applied. An operation that
+        has not started never will.
         """
 
     def cancelled(self) -> bool:
@@ -1051,7 +1088,7 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
     @overload
     def throw(self, typ: BaseException, val: None = None, _tb: TracebackType | None = None) -> Any: ...
     def close(self) -> None:
-        """Give up on the operation, as :meth:`cancel` does."""
+        """Cancel the operation unless it is done; what asyncio does to coroutines that it lets go of."""
 
     def __await__(self) -> Generator[Any, None, _T]: ...
     def __iter__(self) -> Generator[Any, None, _T]: ...
@@ -1152,8 +1189,10 @@ class LazyBatchRecords:
             dtype: A structured dtype of integers, floats and fixed-length bytes (``S``, ``V``), sub-arrays included.
 
         Raises:
-            TypeError: ``dtype`` is not a structured ``numpy.dtype``, or has a field of another kind.
-            OverflowError: An integer is out of the range of its field.
+            TypeError: ``dtype`` is not a structured ``numpy.dtype`` or has a field of another kind, or a bin holds
+                something that its field cannot take.
+            OverflowError: An integer is out of the range of its field, or a list or a packed array longer than its
+                sub-array. (Byte strings are cut to the length of their field, as NumPy does.)
 
         Example:
             ```python

@@ -322,8 +322,9 @@ class ClientConfig(TypedDict, total=False):
     cluster_name: str | None
     """Refuse nodes that report another cluster name."""
     auth_mode: int
-    """One of ``AUTH_*``."""
+    """``AUTH_INTERNAL``; the other modes need TLS, which this version does not have, and are refused."""
     user: str
+    """User to authenticate as; a cluster with security wants one."""
     password: str
     timeout: int
     """Milliseconds for connecting and for info commands."""

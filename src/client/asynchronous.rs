@@ -16,7 +16,7 @@ use crate::lanes::runtime;
 use crate::ops::request::{Reply, Request};
 
 /// The asynchronous client.
-#[pyclass(subclass, frozen, weakref, module = "aerospike_py._aerospike")]
+#[pyclass(subclass, dict, frozen, weakref, module = "aerospike_py._aerospike")]
 pub struct AsyncClient {
     state: Arc<ClientState>,
 }
@@ -33,7 +33,10 @@ impl AsyncClient {
         match prepared {
             Ok((connected, request)) => {
                 let runtime = connected.runtime.clone();
-                Ok(asyncio::start(slf.py(), &runtime, connected.run(request), call, None)?.into_any())
+                Ok(
+                    asyncio::start(slf.py(), &runtime, connected.run(request), call, None)?
+                        .into_any(),
+                )
             }
             Err(error) => call.refuse(error),
         }
@@ -44,7 +47,9 @@ impl AsyncClient {
 impl AsyncClient {
     #[new]
     fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(AsyncClient { state: Arc::new(ClientState::new(config)?) })
+        Ok(AsyncClient {
+            state: Arc::new(ClientState::new(config)?),
+        })
     }
 
     #[pyo3(signature = (username=None, password=None))]
@@ -70,7 +75,14 @@ impl AsyncClient {
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let connected = self.state.connected().ok();
         let call = Call::begin_unstaged(Operation::Close, Lane::Asyncio);
-        Ok(asyncio::start(py, &runtime::handle()?, ClientState::close(connected), call, None)?.into_any())
+        Ok(asyncio::start(
+            py,
+            &runtime::handle()?,
+            ClientState::close(connected),
+            call,
+            None,
+        )?
+        .into_any())
     }
 
     fn ping(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {

@@ -4,10 +4,10 @@ use aerospike_core::{ClientPolicy, Host};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
+use crate::client::state::ClientState;
 use crate::client::state::Connected;
 use crate::error::Fault;
 use crate::lanes::runtime;
-use crate::client::state::ClientState;
 use crate::ops::limiter::Limiter;
 use crate::ops::session::Session;
 
@@ -21,7 +21,11 @@ pub struct Plan {
 
 impl Plan {
     /// Takes the configuration, with another user if one is named.
-    pub fn new(state: &ClientState, username: Option<String>, password: Option<String>) -> PyResult<Self> {
+    pub fn new(
+        state: &ClientState,
+        username: Option<String>,
+        password: Option<String>,
+    ) -> PyResult<Self> {
         let config = state.config();
         Ok(Plan {
             policy: config.policy_for(username, password)?,
@@ -39,7 +43,12 @@ impl Plan {
     /// Connects. The driver's background work belongs to the runtime, so this runs there and not
     /// in the operation's own poll, where it would be recorded as part of it.
     pub async fn carry_out(self) -> Result<Connected, Fault> {
-        let Plan { policy, hosts, limiter, runtime } = self;
+        let Plan {
+            policy,
+            hosts,
+            limiter,
+            runtime,
+        } = self;
         let connecting = runtime.spawn(async move { Session::connect(&policy, hosts).await });
         match connecting.await {
             Ok(session) => Ok(Connected::new(session?, runtime, limiter)),

@@ -16,8 +16,14 @@ macro_rules! operation_methods {
             #[pymethods]
             impl $class {
                 #[pyo3(signature = (command, policy=None))]
-                fn info_all(slf: &Bound<'_, Self>, command: &str, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::InfoAll, || arguments::info_all(command, policy))
+                fn info_all(
+                    slf: &Bound<'_, Self>,
+                    command: &str,
+                    policy: Optional<'_, '_>,
+                ) -> PyResult<Py<PyAny>> {
+                    Self::call(slf, Operation::InfoAll, || {
+                        arguments::info_all(command, policy)
+                    })
                 }
 
                 #[pyo3(signature = (command, policy=None))]
@@ -26,7 +32,9 @@ macro_rules! operation_methods {
                     command: &str,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::InfoRandomNode, || arguments::info_random_node(command, policy))
+                    Self::call(slf, Operation::InfoRandomNode, || {
+                        arguments::info_random_node(command, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, bins, meta=None, policy=None))]
@@ -37,11 +45,17 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Put, || arguments::put(key, bins, meta, policy))
+                    Self::call(slf, Operation::Put, || {
+                        arguments::put(key, bins, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, policy=None))]
-                fn get(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
+                fn get(
+                    slf: &Bound<'_, Self>,
+                    key: Argument<'_, '_>,
+                    policy: Optional<'_, '_>,
+                ) -> PyResult<Py<PyAny>> {
                     Self::call(slf, Operation::Get, || arguments::get(key, policy))
                 }
 
@@ -52,11 +66,17 @@ macro_rules! operation_methods {
                     bins: Argument<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Select, || arguments::select(key, bins, policy))
+                    Self::call(slf, Operation::Select, || {
+                        arguments::select(key, bins, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, policy=None))]
-                fn exists(slf: &Bound<'_, Self>, key: Argument<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Py<PyAny>> {
+                fn exists(
+                    slf: &Bound<'_, Self>,
+                    key: Argument<'_, '_>,
+                    policy: Optional<'_, '_>,
+                ) -> PyResult<Py<PyAny>> {
                     Self::call(slf, Operation::Exists, || arguments::exists(key, policy))
                 }
 
@@ -67,7 +87,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Remove, || arguments::remove(key, meta, policy))
+                    Self::call(slf, Operation::Remove, || {
+                        arguments::remove(key, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, val=0, meta=None, policy=None))]
@@ -78,7 +100,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Touch, || arguments::touch(key, val, meta, policy))
+                    Self::call(slf, Operation::Touch, || {
+                        arguments::touch(key, val, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, bin, val, meta=None, policy=None))]
@@ -90,7 +114,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Append, || arguments::append(key, bin, val, meta, policy))
+                    Self::call(slf, Operation::Append, || {
+                        arguments::append(key, bin, val, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, bin, val, meta=None, policy=None))]
@@ -102,7 +128,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Prepend, || arguments::prepend(key, bin, val, meta, policy))
+                    Self::call(slf, Operation::Prepend, || {
+                        arguments::prepend(key, bin, val, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, bin, offset, meta=None, policy=None))]
@@ -114,7 +142,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Increment, || arguments::increment(key, bin, offset, meta, policy))
+                    Self::call(slf, Operation::Increment, || {
+                        arguments::increment(key, bin, offset, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, bin_names, meta=None, policy=None))]
@@ -125,7 +155,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::RemoveBin, || arguments::remove_bin(key, bin_names, meta, policy))
+                    Self::call(slf, Operation::RemoveBin, || {
+                        arguments::remove_bin(key, bin_names, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, ops, meta=None, policy=None))]
@@ -136,7 +168,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Operate, || arguments::operate(key, ops, meta, policy))
+                    Self::call(slf, Operation::Operate, || {
+                        arguments::operate(key, ops, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (key, ops, meta=None, policy=None))]
@@ -147,7 +181,9 @@ macro_rules! operation_methods {
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::OperateOrdered, || arguments::operate_ordered(key, ops, meta, policy))
+                    Self::call(slf, Operation::OperateOrdered, || {
+                        arguments::operate_ordered(key, ops, meta, policy)
+                    })
                 }
 
                 #[pyo3(signature = (keys, bins=None, policy=None))]
@@ -157,7 +193,9 @@ macro_rules! operation_methods {
                     bins: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchRead, || arguments::batch_read(keys, bins, policy))
+                    Self::call(slf, Operation::BatchRead, || {
+                        arguments::batch_read(keys, bins, policy)
+                    })
                 }
 
                 #[pyo3(signature = (records, policy=None, retry=0))]
@@ -167,7 +205,9 @@ macro_rules! operation_methods {
                     policy: Optional<'_, '_>,
                     retry: i64,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchWrite, || arguments::batch_write(records, policy, retry))
+                    Self::call(slf, Operation::BatchWrite, || {
+                        arguments::batch_write(records, policy, retry)
+                    })
                 }
 
                 #[pyo3(signature = (keys, ops, policy=None))]
@@ -177,7 +217,9 @@ macro_rules! operation_methods {
                     ops: Argument<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchOperate, || arguments::batch_operate(keys, ops, policy))
+                    Self::call(slf, Operation::BatchOperate, || {
+                        arguments::batch_operate(keys, ops, policy)
+                    })
                 }
 
                 #[pyo3(signature = (keys, policy=None))]
@@ -186,7 +228,9 @@ macro_rules! operation_methods {
                     keys: Argument<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::BatchRemove, || arguments::batch_remove(keys, policy))
+                    Self::call(slf, Operation::BatchRemove, || {
+                        arguments::batch_remove(keys, policy)
+                    })
                 }
 
                 #[pyo3(signature = (namespace, set_name, nanos=0, policy=None))]
@@ -197,7 +241,9 @@ macro_rules! operation_methods {
                     nanos: i64,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
-                    Self::call(slf, Operation::Truncate, || arguments::truncate(namespace, set_name, nanos, policy))
+                    Self::call(slf, Operation::Truncate, || {
+                        arguments::truncate(namespace, set_name, nanos, policy)
+                    })
                 }
             }
         };

@@ -28,7 +28,12 @@ pub struct Connected {
 impl Connected {
     /// A session of this process.
     pub fn new(session: Session, runtime: Handle, limiter: Limiter) -> Self {
-        Connected { session, runtime, limiter, generation: fork::generation() }
+        Connected {
+            session,
+            runtime,
+            limiter,
+            generation: fork::generation(),
+        }
     }
 
     fn is_from_here(&self) -> bool {
@@ -60,7 +65,8 @@ impl Connected {
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The state of a client object.
@@ -72,7 +78,10 @@ pub struct ClientState {
 impl ClientState {
     /// A client that is not connected yet.
     pub fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(ClientState { config: ClientConfig::from_python(config)?, connected: ArcSwapOption::empty() })
+        Ok(ClientState {
+            config: ClientConfig::from_python(config)?,
+            connected: ArcSwapOption::empty(),
+        })
     }
 
     /// The configuration as it was given.
@@ -94,7 +103,9 @@ impl ClientState {
 
     /// Takes over a new session; a previous one is returned so that it can be closed.
     pub fn connect(&self, connected: Connected) -> Option<Arc<Connected>> {
-        self.connected.swap(Some(Arc::new(connected))).and_then(keep_if_from_here)
+        self.connected
+            .swap(Some(Arc::new(connected)))
+            .and_then(keep_if_from_here)
     }
 
     /// Closes the session, if there is one; closing twice does nothing.
@@ -107,7 +118,8 @@ impl ClientState {
 
     /// Whether a node is known to be up.
     pub fn is_connected(&self) -> bool {
-        self.connected().is_ok_and(|connected| connected.session.is_connected())
+        self.connected()
+            .is_ok_and(|connected| connected.session.is_connected())
     }
 
     /// The nodes known to be up.

@@ -14,7 +14,7 @@ use crate::lanes::call::Call;
 use crate::ops::request::{Reply, Request};
 
 /// The synchronous client.
-#[pyclass(subclass, frozen, weakref, module = "aerospike_py._aerospike")]
+#[pyclass(subclass, dict, frozen, weakref, module = "aerospike_py._aerospike")]
 pub struct Client {
     state: Arc<ClientState>,
 }
@@ -42,7 +42,9 @@ impl Client {
 impl Client {
     #[new]
     fn new(config: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Client { state: Arc::new(ClientState::new(config)?) })
+        Ok(Client {
+            state: Arc::new(ClientState::new(config)?),
+        })
     }
 
     #[pyo3(signature = (username=None, password=None))]
@@ -66,7 +68,9 @@ impl Client {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let Ok(connected) = self.state.connected() else { return Ok(()) };
+        let Ok(connected) = self.state.connected() else {
+            return Ok(());
+        };
         let runtime = connected.runtime.clone();
         let call = Call::begin_unstaged(Operation::Close, Lane::Sync);
         blocking::run(py, &runtime, ClientState::close(Some(connected)), call).map(drop)

@@ -137,6 +137,15 @@ impl Field {
     /// The elements as somebody has packed them, in this machine's byte order.
     fn write_raw(&self, bytes: &[u8], target: &mut [u8]) -> Result<(), Misfit> {
         match target.get_mut(..bytes.len()) {
+            Some(target) if self.element == Element::Bool => {
+                // NumPy relies on booleans being nothing but 0 and 1.
+                let flags = bytes.iter().map(|&byte| u8::from(byte != 0));
+                target
+                    .iter_mut()
+                    .zip(flags)
+                    .for_each(|(to, flag)| *to = flag);
+                Ok(())
+            }
             Some(target) => {
                 target.copy_from_slice(bytes);
                 Ok(())
@@ -284,31 +293,15 @@ impl Layout {
         self.row_bytes
     }
 
-    /// Writes a batch: bins into `values`, generation and time to live into `metadata`, result codes
-    /// into `codes`. All three are zeroed and have one place per record.
-    pub fn fill(
-        &self,
-        rows: &Rows,
-        values: &mut [u8],
-        metadata: &mut [u8],
-        codes: &mut [u8],
-    ) -> Result<(), Misfit> {
+    /// Writes the bins of a batch into zeroed memory that has a row per record.
+    pub fn fill(&self, rows: &Rows, values: &mut [u8]) -> Result<(), Misfit> {
         // Records of a set have their bins in the same order: try first what came last time.
         let mut guesses: Vec<usize> = Vec::new();
-        let places = values
-            .chunks_exact_mut(self.row_bytes)
-            .zip(metadata.chunks_exact_mut(METADATA_BYTES))
-            .zip(codes.chunks_exact_mut(CODE_BYTES));
-        for (number, (row, ((target, metadata), code))) in
-            rows.records.iter().zip(places).enumerate()
-        {
-            write_to(code, &rows.code(row).to_ne_bytes())?;
+        let targets = values.chunks_exact_mut(self.row_bytes);
+        for (number, (row, target)) in rows.records.iter().zip(targets).enumerate() {
             let Some(record) = Rows::found(row) else {
                 continue;
             };
-            let (generation, ttl) = metadata.split_at_mut(METADATA_BYTES / 2);
-            write_to(generation, &record.generation.to_ne_bytes())?;
-            write_to(ttl, &ttl_seconds(record).to_ne_bytes())?;
             for (place, (name, value)) in record.bins.iter().enumerate() {
                 let Some(field) = self.field(name, place, &mut guesses) else {
                     continue;
@@ -337,6 +330,28 @@ impl Layout {
         guesses[place] = found.unwrap_or(usize::MAX);
         found.map(|found| &self.fields[found])
     }
+}
+
+/// Writes generation and time to live of every record into zeroed memory.
+pub fn fill_metadata(rows: &Rows, metadata: &mut [u8]) -> Result<(), Misfit> {
+    let targets = metadata.chunks_exact_mut(METADATA_BYTES);
+    for (row, target) in rows.records.iter().zip(targets) {
+        if let Some(record) = Rows::found(row) {
+            let (generation, ttl) = target.split_at_mut(METADATA_BYTES / 2);
+            write_to(generation, &record.generation.to_ne_bytes())?;
+            write_to(ttl, &ttl_seconds(record).to_ne_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the result code of every record.
+pub fn fill_codes(rows: &Rows, codes: &mut [u8]) -> Result<(), Misfit> {
+    let targets = codes.chunks_exact_mut(CODE_BYTES);
+    for (row, target) in rows.records.iter().zip(targets) {
+        write_to(target, &rows.code(row).to_ne_bytes())?;
+    }
+    Ok(())
 }
 
 impl Misfit {

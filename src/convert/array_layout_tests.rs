@@ -146,6 +146,11 @@ fn wrong_types_are_named() {
     let flag = field("f", Element::Bool, 0, 1, 1);
     assert_eq!(written(&flag, &Value::Bool(true)).unwrap(), [1]);
     assert!(matches!(written(&flag, &float(1.0)), Err(Misfit::Type(_))));
+    let flags = field("f", Element::Bool, 0, 1, 3);
+    assert_eq!(
+        written(&flags, &Value::Blob(vec![0, 1, 2])).unwrap(),
+        [0, 1, 1]
+    );
 }
 
 #[test]
@@ -171,12 +176,13 @@ fn rows_without_an_answer_stay_zero_and_carry_a_code() {
         unanswered: 14,
     };
     let (mut rows, mut metadata, mut codes) = ([0; 16], [0; 16], [0; 8]);
-    layout
-        .fill(&batch, &mut rows, &mut metadata, &mut codes)
-        .unwrap();
+    layout.fill(&batch, &mut rows).unwrap();
+    fill_metadata(&batch, &mut metadata).unwrap();
+    fill_codes(&batch, &mut codes).unwrap();
     assert_eq!(rows, [0; 16]);
     assert_eq!(metadata, [0; 16]);
     assert_eq!(codes[..4], 14i32.to_ne_bytes());
+    assert_eq!(codes[4..], 14i32.to_ne_bytes());
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! The lists of keys and records that batches take.
 
 use aerospike_core::{BatchDeletePolicy, Key};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
@@ -10,6 +10,7 @@ use crate::convert::key::key_from_python;
 use crate::convert::options::Options;
 use crate::convert::policies::WriteFields;
 use crate::convert::value_in::type_name;
+use crate::exceptions::invalid_argument;
 use crate::ops::request::WriteRow;
 
 /// The keys of a batch.
@@ -48,7 +49,7 @@ fn record_from_python(object: &Bound<'_, PyAny>, defaults: WriteFields) -> PyRes
         [key, bins] => (key, bins, None),
         [key, bins, meta] => (key, bins, Some(meta)),
         items => {
-            return Err(PyValueError::new_err(format!(
+            return Err(invalid_argument(format!(
                 "{SHAPE}, not {} items",
                 items.len()
             )))

@@ -5,6 +5,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::convert::text::utf8;
 use crate::convert::value_in::{type_name, value_from_python, Place};
 use crate::exceptions::{invalid_argument, invalid_bin_name};
 
@@ -67,7 +68,7 @@ pub fn name_from_python(object: &Bound<'_, PyAny>) -> PyResult<String> {
             type_name(object)
         ))
     })?;
-    checked_name(name.to_str()?)
+    checked_name(utf8(name, "the name of a bin")?)
 }
 
 /// Checks the name of a bin.

@@ -1,24 +1,19 @@
 //! The configuration of a client.
 
 use aerospike_core::{AuthMode, ClientPolicy, Host};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyInt, PyList, PyString, PyTuple};
 
 use crate::convert::options::Options;
+use crate::convert::text::utf8;
 use crate::convert::value_in::type_name;
 use crate::exceptions::invalid_argument;
 use crate::ops::limiter::Limiter;
 
 const DEFAULT_PORT: u16 = 3000;
 const SHAPE: &str = "hosts must be a list of (host, port)";
-
-#[derive(Debug, Clone, Copy)]
-enum Login {
-    Internal,
-    External,
-    Pki,
-}
+const HOST_NAME: &str = "the name of a host";
 
 /// What a client is made from.
 #[derive(Debug, Clone)]
@@ -29,7 +24,6 @@ pub struct ClientConfig {
     pub policy: ClientPolicy,
     /// Backpressure.
     pub limiter: Limiter,
-    login: Login,
 }
 
 impl ClientConfig {
@@ -42,15 +36,13 @@ impl ClientConfig {
         let hosts = match options.get("hosts")? {
             Some(hosts) => hosts_from_python(&hosts)?,
             None => {
-                return Err(PyValueError::new_err(
+                return Err(invalid_argument(
                     "config must have an entry \"hosts\": the seed nodes",
                 ))
             }
         };
         let policy = policy_from(&options)?;
-        let login = options
-            .choice("auth_mode", &[Login::Internal, Login::External, Login::Pki])?
-            .unwrap_or(Login::Internal);
+        check_auth_mode(&options)?;
         let limiter = Limiter::new(
             options.count("max_concurrent_operations")?.unwrap_or(0),
             options
@@ -62,7 +54,6 @@ impl ClientConfig {
             hosts,
             policy,
             limiter,
-            login,
         };
         let user = options.text("user")?;
         let password = options.text("password")?;
@@ -82,10 +73,6 @@ impl ClientConfig {
     }
 
     fn authenticate(&mut self, user: Option<String>, password: Option<String>) -> PyResult<()> {
-        if matches!(self.login, Login::Pki) {
-            self.policy.auth_mode = AuthMode::Pki;
-            return Ok(());
-        }
         let Some(user) = user else {
             return match password {
                 None => Ok(()),
@@ -94,12 +81,20 @@ impl ClientConfig {
                 )),
             };
         };
-        let password = password.unwrap_or_default();
-        self.policy.auth_mode = match self.login {
-            Login::External => AuthMode::External(user, password),
-            Login::Internal | Login::Pki => AuthMode::Internal(user, password),
-        };
+        self.policy.auth_mode = AuthMode::Internal(user, password.unwrap_or_default());
         Ok(())
+    }
+}
+
+/// The other modes send secrets that only TLS keeps, and there is no TLS yet.
+fn check_auth_mode(options: &Options<'_, '_>) -> PyResult<()> {
+    let insecure = [None, Some("AUTH_EXTERNAL"), Some("AUTH_PKI")];
+    match options.choice("auth_mode", &insecure)?.flatten() {
+        None => Ok(()),
+        Some(name) => Err(invalid_argument(format!(
+            "config[\"auth_mode\"]: {name} needs TLS, which this version does not have; \
+             use AUTH_INTERNAL with a user that the cluster itself knows"
+        ))),
     }
 }
 
@@ -149,7 +144,7 @@ fn hosts_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Host>> {
         }
     };
     if items.is_empty() {
-        return Err(PyValueError::new_err(
+        return Err(invalid_argument(
             "config[\"hosts\"] must name at least one node",
         ));
     }
@@ -158,7 +153,7 @@ fn hosts_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Host>> {
 
 fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
     if let Ok(text) = object.cast::<PyString>() {
-        return host_from_text(text.to_str()?);
+        return host_from_text(utf8(text, HOST_NAME)?);
     }
     let items = match (object.cast::<PyTuple>(), object.cast::<PyList>()) {
         (Ok(tuple), _) => tuple.clone(),
@@ -174,7 +169,7 @@ fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
         [name] => (name, None),
         [name, port] => (name, Some(port)),
         items => {
-            return Err(PyValueError::new_err(format!(
+            return Err(invalid_argument(format!(
                 "{SHAPE}, not of {} items",
                 items.len()
             )))
@@ -182,15 +177,13 @@ fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
     };
     let name = name.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err(format!(
-            "the name of a host must be a str, not {}",
+            "{HOST_NAME} must be a str, not {}",
             type_name(name)
         ))
     })?;
-    let name = name.to_str()?;
+    let name = utf8(name, HOST_NAME)?;
     if name.trim().is_empty() {
-        return Err(PyValueError::new_err(
-            "the name of a host must not be empty",
-        ));
+        return Err(invalid_argument(format!("{HOST_NAME} must not be empty")));
     }
     let port = match port {
         None => DEFAULT_PORT,
@@ -200,16 +193,16 @@ fn host_from_python(object: &Bound<'_, PyAny>) -> PyResult<Host> {
 }
 
 fn port_from_python(object: &Bound<'_, PyAny>, host: &str) -> PyResult<u16> {
-    let number = object.extract::<i64>().map_err(|_| {
-        PyTypeError::new_err(format!(
+    if !object.is_instance_of::<PyInt>() || object.is_instance_of::<PyBool>() {
+        return Err(PyTypeError::new_err(format!(
             "the port of host {host:?} must be an int, not {}",
             type_name(object)
-        ))
-    })?;
-    match u16::try_from(number) {
+        )));
+    }
+    match object.extract::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(PyValueError::new_err(format!(
-            "the port of host {host:?} must be from 1 to 65535, not {number}"
+        _ => Err(invalid_argument(format!(
+            "the port of host {host:?} must be from 1 to 65535, not {object}"
         ))),
     }
 }
@@ -217,7 +210,7 @@ fn port_from_python(object: &Bound<'_, PyAny>, host: &str) -> PyResult<u16> {
 fn host_from_text(text: &str) -> PyResult<Host> {
     let text = text.trim();
     let wrong = || {
-        PyValueError::new_err(format!(
+        invalid_argument(format!(
             "{text:?} is no host: write \"name\" or \"name:port\""
         ))
     };

@@ -1,15 +1,17 @@
 //! Keys: `(namespace, set, user_key)` or `(namespace, set, user_key or None, digest)`.
 
 use aerospike_core::{Key, Value};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString, PyTuple};
 use ripemd::{Digest, Ripemd160};
 
 use crate::convert::names::name_into_python;
 use crate::convert::result_types::{named_tuple, result_types};
+use crate::convert::text::utf8;
 use crate::convert::value_in::{bytes_from_python, int_from_python, type_name, Place};
 use crate::convert::value_out::value_into_python;
+use crate::error::Fault;
 use crate::exceptions::invalid_argument;
 
 const MAX_NAMESPACE_BYTES: usize = 31;
@@ -44,7 +46,7 @@ fn key_from_items(items: &[Bound<'_, PyAny>]) -> PyResult<Key> {
             Some(digest).filter(|digest| !digest.is_none()),
         ),
         _ => {
-            return Err(PyValueError::new_err(format!(
+            return Err(invalid_argument(format!(
                 "{SHAPE}, not {} items",
                 items.len()
             )));
@@ -65,7 +67,7 @@ fn build(
     let value = user_key_from_python(user_key)?;
     match (value, digest) {
         (value, Some(digest)) => Ok(Key::with_digest(namespace, set, value, digest)),
-        (None, None) => Err(PyValueError::new_err(format!(
+        (None, None) => Err(invalid_argument(format!(
             "{SHAPE}: without a user key there must be a digest"
         ))),
         (Some(Value::Blob(bytes)), None) if user_key.is_instance_of::<PyBytes>() => {
@@ -77,8 +79,9 @@ fn build(
                 digest,
             ))
         }
-        (Some(value), None) => Key::new(namespace, set, value)
-            .map_err(|error| PyValueError::new_err(error.base_message())),
+        (Some(value), None) => {
+            Key::new(namespace, set, value).map_err(|error| Fault::driver(error).into())
+        }
     }
 }
 
@@ -94,7 +97,9 @@ fn digest_of_bytes(set: &str, user_key: &[u8]) -> [u8; DIGEST_BYTES] {
 
 fn user_key_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
     if let Ok(string) = object.cast::<PyString>() {
-        return Ok(Some(Value::String(string.to_str()?.to_owned())));
+        return Ok(Some(Value::String(
+            utf8(string, Place::UserKey)?.to_owned(),
+        )));
     }
     if let Ok(number) = object.cast::<PyInt>() {
         if !object.is_instance_of::<PyBool>() {
@@ -121,7 +126,7 @@ fn digest_from_python(object: &Bound<'_, PyAny>) -> PyResult<[u8; DIGEST_BYTES]>
         ))
     })?;
     <[u8; DIGEST_BYTES]>::try_from(bytes.as_slice()).map_err(|_| {
-        PyValueError::new_err(format!(
+        invalid_argument(format!(
             "the digest of a key has {DIGEST_BYTES} bytes, not {}",
             bytes.len()
         ))
@@ -138,7 +143,7 @@ pub fn namespace_from_python(object: &Bound<'_, PyAny>) -> PyResult<String> {
 /// Checks the name of a namespace.
 pub fn check_namespace(name: &str) -> PyResult<()> {
     if name.is_empty() {
-        return Err(invalid_argument("the namespace of a key must not be empty"));
+        return Err(invalid_argument("the namespace must not be empty"));
     }
     check_length(name, MAX_NAMESPACE_BYTES, "a namespace")
 }
@@ -159,7 +164,7 @@ fn set_from_python(object: &Bound<'_, PyAny>) -> PyResult<String> {
 
 fn text<'a>(object: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a str> {
     match object.cast::<PyString>() {
-        Ok(string) => string.to_str(),
+        Ok(string) => utf8(string, format_args!("{what} of a key")),
         Err(_) => Err(PyTypeError::new_err(format!(
             "{what} of a key must be a str, not {}",
             type_name(object)

@@ -17,6 +17,7 @@ pub mod policies;
 pub mod record;
 pub mod reply;
 pub mod result_types;
+pub mod text;
 pub mod value_in;
 pub mod value_out;
 

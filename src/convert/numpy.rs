@@ -1,14 +1,15 @@
 //! A batch as NumPy arrays. NumPy is only imported when somebody asks for them.
 
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyDict, PyString, PyTuple};
 
-use crate::convert::array_layout::{Element, Field, Layout, Misfit, CODE_BYTES, METADATA_BYTES};
+use crate::convert::array_layout::{
+    fill_codes, fill_metadata, Element, Field, Layout, Misfit, CODE_BYTES, METADATA_BYTES,
+};
 use crate::convert::key::user_key_into_python;
+use crate::convert::text::utf8;
 use crate::convert::value_in::type_name;
-use crate::error::Fault;
 use crate::ops::request::Rows;
 
 /// Makes a `NumpyBatchRecords`; the arrays are filled detached from the interpreter.
@@ -21,23 +22,17 @@ pub fn batch_into_numpy<'py>(
     let layout = layout_from_dtype(&numpy, dtype)?;
     let records = &rows.records;
     let count = records.len();
-    let values = numpy.call_method1("zeros", (count, dtype))?;
-    let metadata = numpy.call_method1("zeros", (count, metadata_dtype(&numpy)?))?;
-    let codes = numpy.call_method1("zeros", (count, numpy.getattr("int32")?))?;
-    if count > 0 {
-        let mut row_memory = Memory::of(&values, count * layout.row_bytes())?;
-        let mut metadata_memory = Memory::of(&metadata, count * METADATA_BYTES)?;
-        let mut code_memory = Memory::of(&codes, count * CODE_BYTES)?;
-        // SAFETY: the three arrays were made above and nobody else has seen them yet.
-        let (row_bytes, metadata_bytes, code_bytes) = unsafe {
-            (
-                row_memory.bytes(),
-                metadata_memory.bytes(),
-                code_memory.bytes(),
-            )
-        };
-        py.detach(|| layout.fill(rows, row_bytes, metadata_bytes, code_bytes))?;
-    }
+    let values = filled(py, count, layout.row_bytes(), dtype, |bytes| {
+        layout.fill(rows, bytes)
+    })?;
+    let metadata = metadata_dtype(&numpy)?;
+    let metadata = filled(py, count, METADATA_BYTES, &metadata, |bytes| {
+        fill_metadata(rows, bytes)
+    })?;
+    let codes = numpy.getattr("int32")?;
+    let codes = filled(py, count, CODE_BYTES, &codes, |bytes| {
+        fill_codes(rows, bytes)
+    })?;
     let places = PyDict::new(py);
     for (place, row) in records.iter().enumerate() {
         if row.key.user_key().is_some() {
@@ -52,29 +47,23 @@ pub fn batch_into_numpy<'py>(
     class.call1((values, metadata, codes, places))
 }
 
-/// The memory of an array, borrowed for as long as this lives.
-struct Memory {
-    buffer: PyBuffer<u8>,
-}
-
-impl Memory {
-    fn of(array: &Bound<'_, PyAny>, bytes: usize) -> PyResult<Self> {
-        let view = array.call_method1("view", ("u1",))?;
-        let buffer = PyBuffer::<u8>::get(&view)?;
-        if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() != bytes {
-            return Err(Fault::internal("numpy.zeros made an array of an unexpected shape").into());
-        }
-        Ok(Memory { buffer })
+/// An array of `count` elements over memory that `fill` writes, detached from the interpreter.
+fn filled<'py>(
+    py: Python<'py>,
+    count: usize,
+    element_bytes: usize,
+    dtype: &Bound<'py, PyAny>,
+    fill: impl FnOnce(&mut [u8]) -> Result<(), Misfit> + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let numpy = py.import("numpy")?;
+    let bytes = count
+        .checked_mul(element_bytes)
+        .ok_or_else(|| PyMemoryError::new_err("the array is larger than any memory"))?;
+    if bytes == 0 {
+        return numpy.call_method1("zeros", (count, dtype));
     }
-
-    /// # Safety
-    /// Nobody else may read or write the array while the slice is in use.
-    unsafe fn bytes(&mut self) -> &mut [u8] {
-        let start = self.buffer.buf_ptr().cast::<u8>();
-        // SAFETY: a contiguous, writable buffer of this length, which the array cannot give up while
-        // it is borrowed; exclusive by the contract of this function.
-        unsafe { std::slice::from_raw_parts_mut(start, self.buffer.len_bytes()) }
-    }
+    let memory = PyByteArray::new_with(py, bytes, |memory| Ok(py.detach(|| fill(memory))?))?;
+    numpy.call_method1("frombuffer", (memory, dtype))
 }
 
 impl From<Misfit> for PyErr {
@@ -107,7 +96,7 @@ fn layout_from_dtype(numpy: &Bound<'_, PyModule>, dtype: &Bound<'_, PyAny>) -> P
     let mut fields = Vec::with_capacity(names.len());
     for name in names.as_slice() {
         let entry = entries.get_item(name)?;
-        let name = name.cast::<PyString>()?.to_str()?;
+        let name = utf8(name.cast::<PyString>()?, "the name of a dtype field")?;
         fields.push(field_from_dtype(
             name,
             &entry.get_item(0)?,

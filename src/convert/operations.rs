@@ -2,13 +2,14 @@
 
 use aerospike_core::operations::{self, Operation};
 use aerospike_core::{Bin, Expiration, FloatValue, Value};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::constants;
 use crate::convert::bins::name_from_python;
 use crate::convert::policies::checked_expiration;
+use crate::convert::text::utf8;
 use crate::convert::value_in::{
     bytes_from_python, int_from_python, type_name, value_from_python, Place,
 };
@@ -129,7 +130,7 @@ fn add_step(dict: &Bound<'_, PyDict>, steps: &mut Steps) -> PyResult<()> {
 
 fn code_of(dict: &Bound<'_, PyDict>) -> PyResult<i32> {
     let Some(code) = entry(dict, "op")? else {
-        return Err(PyValueError::new_err(
+        return Err(invalid_argument(
             "an operation needs an entry \"op\": one of OPERATOR_*",
         ));
     };
@@ -161,7 +162,7 @@ fn entry<'py>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<Bound<'py
 }
 
 fn required(bin: Option<String>, operator: &str) -> PyResult<String> {
-    bin.ok_or_else(|| PyValueError::new_err(format!("{operator} needs an entry \"bin\"")))
+    bin.ok_or_else(|| invalid_argument(format!("{operator} needs an entry \"bin\"")))
 }
 
 /// The number that an increment adds.
@@ -184,7 +185,7 @@ pub fn number_from_python(object: Option<&Bound<'_, PyAny>>, bin: &str) -> PyRes
 pub fn text_from_python(object: Option<&Bound<'_, PyAny>>, bin: &str) -> PyResult<Value> {
     if let Some(object) = object {
         if let Ok(text) = object.cast::<PyString>() {
-            return Ok(Value::String(text.to_str()?.to_owned()));
+            return Ok(Value::String(utf8(text, Place::Bin(bin))?.to_owned()));
         }
         if let Some(bytes) = bytes_from_python(object)? {
             return Ok(Value::Blob(bytes));

@@ -5,6 +5,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 
+use crate::convert::text::utf8;
 use crate::convert::value_in::type_name;
 use crate::exceptions::invalid_argument;
 
@@ -98,7 +99,10 @@ impl<'a, 'py> Options<'a, 'py> {
         match self.get(key)? {
             None => Ok(None),
             Some(value) => match value.cast::<PyString>() {
-                Ok(text) => Ok(Some(text.to_str()?.to_owned())),
+                Ok(text) => {
+                    let what = format_args!("{}[{key:?}]", self.name);
+                    Ok(Some(utf8(text, what)?.to_owned()))
+                }
                 Err(_) => Err(self.wrong_type(key, "a str", &value)),
             },
         }

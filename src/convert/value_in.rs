@@ -3,11 +3,14 @@
 use std::fmt;
 
 use aerospike_core::{FloatValue, IndexMap, Value};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
+
+use crate::convert::text::utf8;
+use crate::exceptions::invalid_argument;
 
 /// Lists and dictionaries may be nested this deep.
 pub const MAX_DEPTH: usize = 64;
@@ -38,7 +41,7 @@ pub fn value_from_python(object: &Bound<'_, PyAny>, place: Place<'_>) -> PyResul
 
 fn convert(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> PyResult<Value> {
     if let Ok(string) = object.cast_exact::<PyString>() {
-        return Ok(Value::String(string.to_str()?.to_owned()));
+        return Ok(Value::String(utf8(string, place)?.to_owned()));
     }
     if let Ok(number) = object.cast_exact::<PyInt>() {
         return int_from_python(number, place).map(Value::Int);
@@ -83,7 +86,7 @@ fn convert_rarer(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> P
         return Ok(Value::Blob(bytes));
     }
     if let Ok(string) = object.cast::<PyString>() {
-        return Ok(Value::String(string.to_str()?.to_owned()));
+        return Ok(Value::String(utf8(string, place)?.to_owned()));
     }
     if let Ok(number) = object.cast::<PyInt>() {
         return int_from_python(number, place).map(Value::Int);
@@ -136,7 +139,7 @@ pub fn int_from_python(number: &Bound<'_, PyInt>, place: Place<'_>) -> PyResult<
 
 fn deeper(depth: usize, place: Place<'_>) -> PyResult<usize> {
     if depth >= MAX_DEPTH {
-        return Err(PyValueError::new_err(format!(
+        return Err(invalid_argument(format!(
             "{place}: lists and dictionaries are nested more than {MAX_DEPTH} levels deep, or contain themselves"
         )));
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use aerospike_core::{ErrorKind, Key, Value};
 
-use super::{classify, decisive, About, Fault, Kind, NO_SERVER_CODE};
+use super::{classify, decisive, About, Fault, Kind, Shortage, NO_SERVER_CODE};
 
 /// Longest part of a user key that a message shows.
 const SHOWN_KEY_CHARS: usize = 64;
@@ -79,17 +79,18 @@ fn write_driver(
     let (kind, code) = classify(error);
     let record = about.and_then(|about| about.record.as_deref());
     match (kind, code) {
+        (Kind::Timeout, NO_SERVER_CODE) => return write_timeout(f, error, about),
         (Kind::RecordNotFound, _) => f.write_str("record not found")?,
         (Kind::Server, 20) => write_unknown_namespace(f, decider, about)?,
-        (Kind::Timeout, NO_SERVER_CODE) => write_timeout(f, error)?,
+        (Kind::Cluster, _) if is_pool_exhaustion(decider) => {
+            f.write_str(&missing_connection(about))?;
+        }
         (Kind::Cluster, _) => write!(
             f,
             "{}; check that the node is up and that the network lets this host reach it",
             plain(decider)
         )?,
-        (Kind::Client, _) if is_pool_exhaustion(decider) => f.write_str(
-            "no free connection to the node: raise max_conns_per_node, or send less at once",
-        )?,
+        (Kind::InvalidArgument, _) => write_invalid_argument(f, decider)?,
         _ => f.write_str(&plain(decider))?,
     }
     if let Some(record) = record {
@@ -98,11 +99,12 @@ fn write_driver(
     if let Some(advice) = advice(code) {
         write!(f, "; {advice}")?;
     }
-    write_circumstances(f, error, code)
+    write_circumstances(f, error.node(), error, code)
 }
 
 fn write_circumstances(
     f: &mut fmt::Formatter<'_>,
+    node: Option<&str>,
     error: &aerospike_core::Error,
     code: i32,
 ) -> fmt::Result {
@@ -110,7 +112,7 @@ fn write_circumstances(
     if code >= 0 {
         notes.push(format!("code {code}"));
     }
-    if let Some(node) = error.node() {
+    if let Some(node) = node {
         notes.push(format!("node {node}"));
     }
     if let Some(attempts) = error.iteration().filter(|&attempts| attempts > 1) {
@@ -149,25 +151,85 @@ fn write_unknown_namespace(
     }
 }
 
-fn write_timeout(f: &mut fmt::Formatter<'_>, error: &aerospike_core::Error) -> fmt::Result {
-    f.write_str("timed out")?;
-    let mut cause = error.cause();
-    let mut depth = 0;
-    while let Some(error) = cause.filter(|_| depth < 8) {
-        if is_pool_exhaustion(error) {
-            return f.write_str(
-                " waiting for a free connection; raise max_conns_per_node, or send less at once",
-            );
-        }
-        if !matches!(error.kind(), ErrorKind::Timeout) {
-            return write!(f, ", last failure: {}", plain(error));
-        }
-        cause = error.cause();
-        depth += 1;
+fn write_invalid_argument(
+    f: &mut fmt::Formatter<'_>,
+    decider: &aerospike_core::Error,
+) -> fmt::Result {
+    let text = plain(decider);
+    match text.strip_prefix("Invalid size for buffer: ") {
+        Some(bytes) => write!(
+            f,
+            "a message of {bytes} bytes is more than the client handles (128 MiB): \
+             write less, split the record, or put fewer records into a batch"
+        ),
+        None => f.write_str(&text),
     }
-    f.write_str(
-        "; the server or the network is slow, or total_timeout and socket_timeout are too short",
-    )
+}
+
+fn write_timeout(
+    f: &mut fmt::Formatter<'_>,
+    error: &aerospike_core::Error,
+    about: Option<&About>,
+) -> fmt::Result {
+    f.write_str("timed out")?;
+    if let Some(record) = about.and_then(|about| about.record.as_deref()) {
+        write!(f, ": {record}")?;
+    }
+    let shortage = about.and_then(|about| about.shortage.as_ref());
+    match (shortage, last_failure(error)) {
+        (Some(shortage), failure) => {
+            write!(f, "; {}", shortage_text(shortage))?;
+            if let Some(failure) = failure {
+                write!(f, "; last failure: {}", plain(failure))?;
+            }
+        }
+        (None, Some(failure)) if is_pool_exhaustion(failure) => {
+            write!(f, "; {}", missing_connection(about))?;
+        }
+        (None, Some(failure)) => write!(f, "; last failure: {}", plain(failure))?,
+        (None, None) => f.write_str(
+            "; the server or the network is slow, or total_timeout and socket_timeout are too short",
+        )?,
+    }
+    match shortage {
+        None => write_circumstances(f, error.node(), error, NO_SERVER_CODE),
+        Some(_) => write_circumstances(f, None, error, NO_SERVER_CODE),
+    }
+}
+
+fn missing_connection(about: Option<&About>) -> String {
+    match about.and_then(|about| about.shortage.as_ref()) {
+        Some(shortage) => shortage_text(shortage),
+        None => "no connection became free or could be opened: check that the node is up, \
+                 raise max_conns_per_node, or send less at once"
+            .to_owned(),
+    }
+}
+
+fn shortage_text(shortage: &Shortage) -> String {
+    const CHECK: &str = "check that the node is up and that the network lets this host reach it";
+    match shortage {
+        Shortage::Exhausted { node, limit } => format!(
+            "no connection to node {node} became free: {limit} are in use or being opened, as many as \
+             max_conns_per_node allows: raise it, or send less at once"
+        ),
+        Shortage::Unreachable { node } => {
+            format!("no connection to node {node} could be opened: {CHECK}")
+        }
+        Shortage::Silent { node } => {
+            format!("node {node} does not answer requests for its state either: {CHECK}")
+        }
+    }
+}
+
+/// What went wrong before the time was up, other than that it took too long.
+fn last_failure(error: &aerospike_core::Error) -> Option<&aerospike_core::Error> {
+    const DEEPEST: usize = 8;
+    let causes = std::iter::successors(error.cause(), |error| error.cause()).take(DEEPEST);
+    let earlier = error.sub_errors().iter().rev();
+    causes
+        .chain(earlier)
+        .find(|error| !matches!(error.kind(), ErrorKind::Timeout))
 }
 
 fn write_connect(
@@ -276,9 +338,13 @@ fn is_pool_exhaustion(error: &aerospike_core::Error) -> bool {
 /// The driver's own words without the decoration it puts around them.
 fn plain(error: &aerospike_core::Error) -> String {
     let text = error.base_message();
-    let text = text
-        .strip_prefix("Unable to communicate with server cluster: ")
-        .unwrap_or(&text);
+    let text = [
+        "Unable to communicate with server cluster: ",
+        "Invalid argument: ",
+    ]
+    .iter()
+    .find_map(|prefix| text.strip_prefix(prefix))
+    .unwrap_or(&text);
     text.trim().to_owned()
 }
 

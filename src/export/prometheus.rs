@@ -20,14 +20,24 @@ pub fn render() -> String {
     durations(&mut text, &all);
     operations(&mut text, &all);
     stages(&mut text, &all);
-    head(&mut text, "db_client_records_dropped_total", "counter", "Operations whose record was lost.");
+    head(
+        &mut text,
+        "db_client_records_dropped_total",
+        "counter",
+        "Operations whose record was lost.",
+    );
     let _ = writeln!(text, "db_client_records_dropped_total {}", dropped());
     text
 }
 
 fn durations(text: &mut String, all: &[Totals]) {
     let name = "db_client_operation_duration_seconds";
-    head(text, name, "histogram", "Duration of database client operations.");
+    head(
+        text,
+        name,
+        "histogram",
+        "Duration of database client operations.",
+    );
     for totals in all.iter().filter(|totals| totals.durations.count() > 0) {
         histogram(text, name, &labels(totals), &totals.durations);
     }
@@ -37,24 +47,47 @@ fn operations(text: &mut String, all: &[Totals]) {
     let name = "db_client_operations_total";
     head(text, name, "counter", "Operations by how they ended.");
     for totals in all {
-        for (outcome, count) in Outcome::ALL.iter().zip(totals.ended).filter(|(_, count)| *count > 0) {
-            let _ = writeln!(text, "{name}{{{},outcome=\"{}\"}} {count}", labels(totals), outcome.name());
+        for (outcome, count) in Outcome::ALL
+            .iter()
+            .zip(totals.ended)
+            .filter(|(_, count)| *count > 0)
+        {
+            let _ = writeln!(
+                text,
+                "{name}{{{},outcome=\"{}\"}} {count}",
+                labels(totals),
+                outcome.name()
+            );
         }
     }
 }
 
 fn stages(text: &mut String, all: &[Totals]) {
     let name = "db_client_internal_stage_seconds";
-    head(text, name, "histogram", "Time of an operation by internal stage.");
+    head(
+        text,
+        name,
+        "histogram",
+        "Time of an operation by internal stage.",
+    );
     for totals in all {
         for stage in Stage::ALL {
             let counts = &totals.stages[stage.index()];
             if counts.sum > 0 {
-                histogram(text, name, &format!("{},stage=\"{}\"", labels(totals), stage.name()), counts);
+                histogram(
+                    text,
+                    name,
+                    &format!("{},stage=\"{}\"", labels(totals), stage.name()),
+                    counts,
+                );
             }
         }
         if totals.deferred.sum > 0 {
-            let labels = format!("{},stage=\"{}_deferred\"", labels(totals), Stage::ToDict.name());
+            let labels = format!(
+                "{},stage=\"{}_deferred\"",
+                labels(totals),
+                Stage::ToDict.name()
+            );
             histogram(text, name, &labels, &totals.deferred);
         }
     }
@@ -77,7 +110,11 @@ fn histogram(text: &mut String, name: &str, labels: &str, counts: &Counts) {
         for step in STEPS {
             let nanos = step * 10f64.powi(decade + 3);
             let count = counts.at_most(nanos as u64);
-            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{}\"}} {count}", nanos / 1e9);
+            let _ = writeln!(
+                text,
+                "{name}_bucket{{{labels},le=\"{}\"}} {count}",
+                nanos / 1e9
+            );
         }
     }
     let count = counts.count();

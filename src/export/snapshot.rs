@@ -38,9 +38,14 @@ pub fn take(reset: bool) -> Vec<Row> {
     let now = totals();
     let rows = now
         .iter()
-        .map(|current| match baseline.iter().find(|b| b.operation == current.operation && b.lane == current.lane) {
-            Some(before) => current.since(before),
-            None => current.clone(),
+        .map(|current| {
+            match baseline
+                .iter()
+                .find(|b| b.operation == current.operation && b.lane == current.lane)
+            {
+                Some(before) => current.since(before),
+                None => current.clone(),
+            }
         })
         .filter(|totals| totals.wall.count() > 0 || totals.deferred.count() > 0)
         .map(|totals| row(&totals))
@@ -53,7 +58,12 @@ pub fn take(reset: bool) -> Vec<Row> {
 
 fn row(totals: &Totals) -> Row {
     let named = |counts: &[u64], name: fn(usize) -> &'static str| {
-        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(i, count)| (name(i), *count)).collect()
+        counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(i, count)| (name(i), *count))
+            .collect()
     };
     let mut nodes = Vec::new();
     for (index, of_node) in totals.nodes.iter().enumerate() {

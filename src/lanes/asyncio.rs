@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
-use crate::lanes::call::Call;
 use crate::lanes::awaitable::{Arrival, Operation, Shared};
+use crate::lanes::call::Call;
 use crate::lanes::event_loop::LoopBridge;
 use crate::ops::request::Reply;
 
@@ -29,6 +29,7 @@ where
 {
     call.enter(Stage::Dispatch);
     let runtime = runtime.clone();
+    let name = call.name();
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
         let shared = Shared::new(bridge, call, yields);
@@ -41,8 +42,10 @@ where
         shared
     };
     let operation = match LoopBridge::of_running_loop(py) {
-        Ok(bridge) => Operation::started(launch(bridge)),
-        Err(error) if LoopBridge::is_absent(py, &error) => Operation::deferred(Box::new(launch)),
+        Ok(bridge) => Operation::started(name, launch(bridge)),
+        Err(error) if LoopBridge::is_absent(py, &error) => {
+            Operation::deferred(name, Box::new(launch))
+        }
         Err(error) => return Err(error),
     };
     Py::new(py, operation)

@@ -76,7 +76,10 @@ impl Shared {
             suspended: false,
             blocking: false,
         };
-        Arc::new(Shared { bridge, state: Mutex::new(state) })
+        Arc::new(Shared {
+            bridge,
+            state: Mutex::new(state),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -89,7 +92,10 @@ impl Shared {
 
     /// The operation has ended; called on a runtime thread.
     fn arrive(self: Arc<Self>, observation: Observation<Result<Reply, Fault>>) {
-        let Observation { value, mut recorder } = observation;
+        let Observation {
+            value,
+            mut recorder,
+        } = observation;
         if let Some(recorder) = recorder.as_mut() {
             if value.is_err() {
                 recorder.fail();
@@ -99,7 +105,11 @@ impl Shared {
         {
             let mut state = self.lock();
             let cancelled = !matches!(state.phase, Phase::Running);
-            let outcome = if cancelled { Outcome::Cancelled } else { outcome_of(&value) };
+            let outcome = if cancelled {
+                Outcome::Cancelled
+            } else {
+                outcome_of(&value)
+            };
             state.outcome = outcome;
             if let Some(call) = state.call.as_mut() {
                 call.recorder = recorder;
@@ -126,11 +136,16 @@ impl Shared {
             (std::mem::take(&mut state.callbacks), state.this.take())
         };
         let told = self.ends_with_callbacks(&callbacks);
-        let context = callbacks.first().map(|callback| callback.context.clone_ref(py));
+        let context = callbacks
+            .first()
+            .map(|callback| callback.context.clone_ref(py));
         let owner = this.as_ref().map(|this| this.clone_ref(py));
         self.schedule(py, callbacks, this)?;
         match (told, context, owner) {
-            (true, Some(context), Some(owner)) => self.bridge.call_soon_told(py, owner.bind(py).as_any(), &context),
+            (true, Some(context), Some(owner)) => {
+                self.bridge
+                    .call_soon_told(py, owner.bind(py).as_any(), &context)
+            }
             _ => Ok(()),
         }
     }
@@ -185,12 +200,19 @@ impl Shared {
     }
 
     /// Schedules every callback even if one cannot be; the first failure is returned.
-    fn schedule(&self, py: Python<'_>, callbacks: Vec<Callback>, this: Option<Py<Operation>>) -> PyResult<()> {
+    fn schedule(
+        &self,
+        py: Python<'_>,
+        callbacks: Vec<Callback>,
+        this: Option<Py<Operation>>,
+    ) -> PyResult<()> {
         let Some(this) = this else { return Ok(()) };
         let this = this.into_bound(py).into_any();
         let mut first = Ok(());
         for callback in callbacks {
-            let scheduled = self.bridge.call_soon(py, &callback.function, &this, &callback.context);
+            let scheduled = self
+                .bridge
+                .call_soon(py, &callback.function, &this, &callback.context);
             first = first.and(scheduled);
         }
         first
@@ -206,7 +228,9 @@ impl Shared {
             let mut state = self.lock();
             match &state.phase {
                 Phase::Running | Phase::Arrived(_, false) | Phase::Converting => {
-                    return Err(InvalidStateError::new_err("the result is not ready: await the operation first"))
+                    return Err(InvalidStateError::new_err(
+                        "the result is not ready: await the operation first",
+                    ))
                 }
                 Phase::Converted(Ok(value)) => return Ok(value.clone_ref(py)),
                 Phase::Converted(Err(error)) => {
@@ -221,7 +245,9 @@ impl Shared {
                 Phase::Arrived(raw, _) => (*raw, state.call.take(), state.late),
                 other => {
                     state.phase = other;
-                    return Err(PyRuntimeError::new_err("the operation changed while its result was taken"));
+                    return Err(PyRuntimeError::new_err(
+                        "the operation changed while its result was taken",
+                    ));
                 }
             }
         };
@@ -312,7 +338,10 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
-            shared.arrive(Observation { value: Err(Fault::Cancelled), recorder: None });
+            shared.arrive(Observation {
+                value: Err(Fault::Cancelled),
+                recorder: None,
+            });
         }
     }
 }
@@ -321,25 +350,42 @@ impl Drop for Arrival {
 pub(super) type Start = Box<dyn FnOnce(Arc<LoopBridge>) -> Arc<Shared> + Send>;
 
 /// The awaitable returned by the methods of `AsyncClient`.
-#[pyclass(frozen, weakref, module = "aerospike_py._aerospike", name = "Operation")]
+#[pyclass(
+    frozen,
+    weakref,
+    module = "aerospike_py._aerospike",
+    name = "Operation"
+)]
 pub struct Operation {
     started: OnceLock<Arc<Shared>>,
     /// How to start, if no loop was running when the method was called: then the operation is a
     /// coroutine and nothing else, until somebody awaits it.
     start: Mutex<Option<Start>>,
+    name: &'static str,
 }
 
 impl Operation {
-    pub(super) fn started(shared: Arc<Shared>) -> Self {
-        Operation { started: OnceLock::from(shared), start: Mutex::new(None) }
+    pub(super) fn started(name: &'static str, shared: Arc<Shared>) -> Self {
+        Operation {
+            started: OnceLock::from(shared),
+            start: Mutex::new(None),
+            name,
+        }
     }
 
-    pub(super) fn deferred(start: Start) -> Self {
-        Operation { started: OnceLock::new(), start: Mutex::new(Some(start)) }
+    pub(super) fn deferred(name: &'static str, start: Start) -> Self {
+        Operation {
+            started: OnceLock::new(),
+            start: Mutex::new(Some(start)),
+            name,
+        }
     }
 
     fn take_start(&self) -> Option<Start> {
-        self.start.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.start
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// The running operation; it is started by the first step of whoever awaits it.
@@ -356,7 +402,9 @@ impl Operation {
     /// The running operation.
     fn shared(&self) -> PyResult<&Arc<Shared>> {
         self.started.get().ok_or_else(|| {
-            InvalidStateError::new_err("the operation has not started: it was made while no event loop was running")
+            InvalidStateError::new_err(
+                "the operation has not started: it was made while no event loop was running",
+            )
         })
     }
 
@@ -388,6 +436,17 @@ fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
 
 #[pymethods]
 impl Operation {
+    /// What asyncio calls a task that is made of the operation.
+    #[getter(__name__)]
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    #[getter(__qualname__)]
+    fn qualified_name(&self) -> String {
+        format!("AsyncClient.{}", self.name)
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -416,7 +475,9 @@ impl Operation {
             None => drop(slf.get().take_start()),
         }
         let exception = match val {
-            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value.clone(),
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => {
+                value.clone()
+            }
             Some(value) => typ.call1((value,))?,
             None if typ.is_instance_of::<pyo3::types::PyType>() => typ.call0()?,
             None => typ.clone(),
@@ -453,7 +514,9 @@ impl Operation {
     }
 
     fn cancelled(&self) -> bool {
-        self.started.get().is_some_and(|shared| matches!(shared.lock().phase, Phase::Cancelled(_)))
+        self.started
+            .get()
+            .is_some_and(|shared| matches!(shared.lock().phase, Phase::Cancelled(_)))
     }
 
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -480,22 +543,34 @@ impl Operation {
     }
 
     #[pyo3(signature = (callback, *, context=None))]
-    fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let context = match context {
             Some(context) => context,
-            None => py.import(pyo3::intern!(py, "contextvars"))?.call_method0(pyo3::intern!(py, "copy_context"))?.unbind(),
+            None => py
+                .import(pyo3::intern!(py, "contextvars"))?
+                .call_method0(pyo3::intern!(py, "copy_context"))?
+                .unbind(),
         };
         let shared = slf.get().shared()?;
         {
             let mut state = shared.lock();
             if matches!(state.phase, Phase::Running | Phase::Arrived(_, false)) {
-                state.callbacks.push(Callback { function: callback, context });
+                state.callbacks.push(Callback {
+                    function: callback,
+                    context,
+                });
                 state.this.get_or_insert_with(|| slf.clone().unbind());
                 return Ok(());
             }
         }
-        shared.bridge.call_soon(py, &callback, slf.as_any(), &context)
+        shared
+            .bridge
+            .call_soon(py, &callback, slf.as_any(), &context)
     }
 
     fn remove_done_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -543,12 +618,17 @@ impl Operation {
     }
 
     #[classmethod]
-    fn __class_getitem__(cls: &Bound<'_, pyo3::types::PyType>, _item: &Bound<'_, PyAny>) -> Py<PyAny> {
+    fn __class_getitem__(
+        cls: &Bound<'_, pyo3::types::PyType>,
+        _item: &Bound<'_, PyAny>,
+    ) -> Py<PyAny> {
         cls.clone().into_any().unbind()
     }
 
     fn __repr__(&self) -> &'static str {
-        let Some(shared) = self.started.get() else { return "<Operation not started>" };
+        let Some(shared) = self.started.get() else {
+            return "<Operation not started>";
+        };
         match shared.lock().phase {
             Phase::Running | Phase::Arrived(_, false) => "<Operation pending>",
             Phase::Cancelled(_) => "<Operation cancelled>",
@@ -559,7 +639,9 @@ impl Operation {
     /// Callbacks are left out: they exist only while a runtime thread holds the operation, which
     /// the collector cannot see and must not take for garbage.
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        let Some(Ok(state)) = self.started.get().map(|shared| shared.state.try_lock()) else { return Ok(()) };
+        let Some(Ok(state)) = self.started.get().map(|shared| shared.state.try_lock()) else {
+            return Ok(());
+        };
         match &state.phase {
             Phase::Converted(Ok(value)) => visit.call(value),
             Phase::Converted(Err(error)) => visit.call(error),

@@ -117,12 +117,18 @@ fn drive<F: Future>(
 /// a fork, the thread that forked is the main one.
 fn is_main_thread(py: Python<'_>) -> bool {
     let generation = fork::generation();
-    if let Some((_, is_main)) = IS_MAIN.get().filter(|(known_in, _)| *known_in == generation) {
+    if let Some((_, is_main)) = IS_MAIN
+        .get()
+        .filter(|(known_in, _)| *known_in == generation)
+    {
         return is_main;
     }
     let ask = || -> PyResult<bool> {
         let threading = py.import("threading")?;
-        let main: u64 = threading.call_method0("main_thread")?.getattr("ident")?.extract()?;
+        let main: u64 = threading
+            .call_method0("main_thread")?
+            .getattr("ident")?
+            .extract()?;
         Ok(threading.call_method0("get_ident")?.extract::<u64>()? == main)
     };
     let is_main = ask().unwrap_or(false);

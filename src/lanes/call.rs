@@ -37,13 +37,28 @@ impl Call {
             Some(at) if staged => Some(collector::begin(operation, lane, at)),
             _ => None,
         };
-        Call { operation, lane, started, recorder }
+        Call {
+            operation,
+            lane,
+            started,
+            recorder,
+        }
     }
 
     /// A call whose duration counts but which has no stages: it is not about the data path.
     pub fn begin_unstaged(operation: Operation, lane: Lane) -> Self {
         let started = is_metrics_enabled().then(clock::now_ns);
-        Call { operation, lane, started, recorder: None }
+        Call {
+            operation,
+            lane,
+            started,
+            recorder: None,
+        }
+    }
+
+    /// The method's name.
+    pub fn name(&self) -> &'static str {
+        self.operation.name()
     }
 
     /// Which operation the record is of, if there is one.
@@ -74,7 +89,12 @@ impl Call {
             collector::finish(recorder, outcome, ended);
         }
         if is_metrics_enabled() {
-            collector::record_duration(self.operation, self.lane, outcome, ended.saturating_sub(started));
+            collector::record_duration(
+                self.operation,
+                self.lane,
+                outcome,
+                ended.saturating_sub(started),
+            );
         }
     }
 }

@@ -39,8 +39,9 @@ impl LoopBridge {
     /// The bridge of the loop that is running on this thread.
     pub fn of_running_loop(py: Python<'_>) -> PyResult<Arc<LoopBridge>> {
         static GET_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let get_loop =
-            GET_LOOP.get_or_try_init(py, || Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind()))?;
+        let get_loop = GET_LOOP.get_or_try_init(py, || {
+            Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind())
+        })?;
         let event_loop = get_loop.bind(py).call0()?;
         let latest = LATEST.with(|latest| latest.borrow().upgrade());
         if let Some(bridge) = latest.filter(|bridge| bridge.event_loop.is(&event_loop)) {
@@ -53,7 +54,9 @@ impl LoopBridge {
 
     /// Whether the reason for having no bridge is that no loop is running.
     pub fn is_absent(py: Python<'_>, error: &PyErr) -> bool {
-        let running = py.import("asyncio").and_then(|asyncio| asyncio.call_method0("_get_running_loop"));
+        let running = py
+            .import("asyncio")
+            .and_then(|asyncio| asyncio.call_method0("_get_running_loop"));
         error.is_instance_of::<PyRuntimeError>(py) && running.is_ok_and(|running| running.is_none())
     }
 
@@ -62,7 +65,10 @@ impl LoopBridge {
         let known = {
             let mut bridges = lock_bridges();
             bridges.retain(|(_, bridge)| bridge.strong_count() > 0);
-            bridges.iter().find(|(of, _)| *of == address).and_then(|(_, bridge)| bridge.upgrade())
+            bridges
+                .iter()
+                .find(|(of, _)| *of == address)
+                .and_then(|(_, bridge)| bridge.upgrade())
         };
         if let Some(bridge) = known.filter(|bridge| bridge.event_loop.is(event_loop)) {
             return Ok(bridge);
@@ -74,7 +80,8 @@ impl LoopBridge {
 
     fn create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
         let py = event_loop.py();
-        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(std::io::Error::from)?;
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(std::io::Error::from)?;
         let bridge = Arc::new(LoopBridge {
             event_loop: event_loop.clone().unbind(),
             call_soon: event_loop.getattr("call_soon")?.unbind(),
@@ -84,7 +91,12 @@ impl LoopBridge {
             closed: AtomicBool::new(false),
             descriptor,
         });
-        let drain = Py::new(py, Drain { bridge: bridge.clone() })?;
+        let drain = Py::new(
+            py,
+            Drain {
+                bridge: bridge.clone(),
+            },
+        )?;
         event_loop.call_method1("add_reader", (bridge.descriptor.as_raw_fd(), drain)).map_err(|error| {
             let unsupported = PyRuntimeError::new_err(
                 "this event loop has no add_reader(); AsyncClient needs a selector event loop or uvloop",
@@ -135,12 +147,19 @@ impl LoopBridge {
     ) -> PyResult<()> {
         let keywords = pyo3::types::PyDict::new(py);
         keywords.set_item(pyo3::intern!(py, "context"), context)?;
-        self.call_soon.bind(py).call((callback, argument), Some(&keywords))?;
+        self.call_soon
+            .bind(py)
+            .call((callback, argument), Some(&keywords))?;
         Ok(())
     }
 
     /// Has an operation's record ended behind its callbacks.
-    pub fn call_soon_told(&self, py: Python<'_>, operation: &Bound<'_, PyAny>, context: &Py<PyAny>) -> PyResult<()> {
+    pub fn call_soon_told(
+        &self,
+        py: Python<'_>,
+        operation: &Bound<'_, PyAny>,
+        context: &Py<PyAny>,
+    ) -> PyResult<()> {
         self.call_soon(py, &self.told, operation, context)
     }
 
@@ -174,6 +193,16 @@ struct Drain {
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.bridge.drain(py)
+    }
+
+    /// The loop is visited only while nobody else holds the bridge: an operation that does owns
+    /// the loop through it, which the collector cannot see.
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if Arc::strong_count(&self.bridge) > 1 {
+            return Ok(());
+        }
+        visit.call(&self.bridge.event_loop)?;
+        visit.call(&self.bridge.call_soon)
     }
 }
 

@@ -23,7 +23,10 @@ const DEFAULT_WORKERS: usize = 2;
 /// A handle to the runtime, which is started by the first caller of each process.
 pub fn handle() -> Result<Handle, Fault> {
     let mut running = lock_running();
-    if let Some(current) = running.as_ref().filter(|current| current.generation == fork::generation()) {
+    if let Some(current) = running
+        .as_ref()
+        .filter(|current| current.generation == fork::generation())
+    {
         return Ok(current.runtime.handle().clone());
     }
     let runtime = Builder::new_multi_thread()
@@ -33,7 +36,10 @@ pub fn handle() -> Result<Handle, Fault> {
         .build()
         .map_err(|error| Fault::internal(format!("cannot start the runtime's threads: {error}")))?;
     let handle = runtime.handle().clone();
-    let before = running.replace(Running { generation: fork::generation(), runtime });
+    let before = running.replace(Running {
+        generation: fork::generation(),
+        runtime,
+    });
     // After a fork the parent's runtime is a husk whose threads do not exist here; shutting it
     // down would wait for them for ever.
     std::mem::forget(before);
@@ -50,7 +56,9 @@ fn workers() -> Result<usize, Fault> {
         Err(_) => Ok(DEFAULT_WORKERS),
         Ok(text) => match text.trim().parse() {
             Ok(workers @ 1..=512) => Ok(workers),
-            _ => Err(Fault::argument(format!("{WORKERS_VARIABLE} must be a number from 1 to 512, not {text:?}"))),
+            _ => Err(Fault::argument(format!(
+                "{WORKERS_VARIABLE} must be a number from 1 to 512, not {text:?}"
+            ))),
         },
     }
 }

@@ -1,10 +1,12 @@
 //! The operations on nodes and sets rather than records.
 
-use aerospike_core::AdminPolicy;
+use aerospike_core::{AdminPolicy, Node};
+use futures_util::future::join_all;
 
-use crate::error::Fault;
+use crate::error::{Awaited, Fault};
 use crate::ops::request::{InfoRequest, NodeAnswer, Reply, TruncateRequest};
 use crate::ops::session::Session;
+use crate::ops::shortage;
 
 /// How long a node may take to answer a ping, in milliseconds.
 const PING_TIMEOUT_MS: u32 = 1000;
@@ -32,22 +34,26 @@ pub(super) async fn info_all(session: &Session, request: InfoRequest) -> Result<
     if nodes.is_empty() {
         return Err(Fault::NoNode);
     }
-    let mut answers = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        let (code, response) = match node.info(&policy, &[&command]).await {
-            Ok(mut answer) => (0, answer.swap_remove(&command).unwrap_or_default()),
-            Err(error) => {
-                let fault = Fault::driver(error);
-                (fault.code(), fault.to_string())
-            }
-        };
-        answers.push(NodeAnswer {
-            name: node.name().to_owned(),
-            code,
-            response,
-        });
+    let asked = nodes.iter().map(|node| ask(node, &command, &policy));
+    Ok(Reply::InfoAll(join_all(asked).await))
+}
+
+async fn ask(node: &Node, command: &str, policy: &AdminPolicy) -> NodeAnswer {
+    let (code, response) = match node.info(policy, &[command]).await {
+        Ok(mut answer) => (0, answer.swap_remove(command).unwrap_or_default()),
+        Err(error) => {
+            let fault = Fault::driver(error);
+            let shortage = matches!(fault.awaited(), Some(Awaited::Connection { .. }))
+                .then(|| shortage::of_node(node));
+            let fault = fault.knowing_shortage(shortage);
+            (fault.code(), fault.to_string())
+        }
+    };
+    NodeAnswer {
+        name: node.name().to_owned(),
+        code,
+        response,
     }
-    Ok(Reply::InfoAll(answers))
 }
 
 pub(super) async fn info_random_node(

@@ -36,7 +36,10 @@ impl Limiter {
     #[must_use]
     pub fn renewed(&self) -> Self {
         let permits = self.permits.as_ref();
-        Limiter { permits: permits.map(|_| Arc::new(Semaphore::new(self.limit))), ..*self }
+        Limiter {
+            permits: permits.map(|_| Arc::new(Semaphore::new(self.limit))),
+            ..*self
+        }
     }
 
     /// A permit, if there is one without waiting.
@@ -138,7 +141,10 @@ mod tests {
         let _held = limiter.acquire().await.unwrap();
         let renewed = limiter.renewed();
         let _other = renewed.acquire().await.unwrap();
-        assert!(matches!(renewed.acquire().await, Err(Fault::Backpressure { limit: 1, .. })));
+        assert!(matches!(
+            renewed.acquire().await,
+            Err(Fault::Backpressure { limit: 1, .. })
+        ));
     }
 
     #[tokio::test(start_paused = true)]

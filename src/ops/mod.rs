@@ -7,6 +7,7 @@ pub mod batch;
 pub mod limiter;
 pub mod request;
 pub mod session;
+pub mod shortage;
 pub mod single;
 
 use crate::error::Fault;
@@ -36,7 +37,10 @@ pub async fn execute(session: &Session, request: Request) -> Result<Reply, Fault
         if session.is_closed() {
             Fault::Closed
         } else {
-            fault.knowing_namespaces(session.namespaces())
+            let shortage = shortage::explain(session, &fault);
+            fault
+                .knowing_namespaces(session.namespaces())
+                .knowing_shortage(shortage)
         }
     })
 }

@@ -112,5 +112,11 @@ def key(fresh_set):
 
 @pytest.fixture
 def keys(fresh_set):
-    """Twelve keys that no other test uses, enough to fall on every node of three."""
+    """Twelve keys that no other test uses."""
     return [("test", fresh_set, number) for number in range(12)]
+
+
+@pytest.fixture
+def many(fresh_set):
+    """Keys that no other test uses, enough for each of three nodes to have a good part of them."""
+    return [("test", fresh_set, number) for number in range(90)]

@@ -309,10 +309,8 @@ impl Recorder {
         if self.stage() != Stage::FanIn {
             return;
         }
-        let unfinished = self.spawned.iter().filter_map(TrackSlot::unfinished);
-        let culprit = unfinished
-            .filter(|(stage, _)| stage.describe().per_node)
-            .next_back();
+        let mut unfinished = self.spawned.iter().filter_map(TrackSlot::unfinished);
+        let culprit = unfinished.rfind(|(stage, _)| stage.describe().per_node);
         if let Some((stage, node)) = culprit {
             self.timeline.relabel(stage, node);
         }

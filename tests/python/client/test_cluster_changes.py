@@ -17,12 +17,6 @@ BUSY_SECONDS = 2.0
 
 
 @pytest.fixture
-def many(fresh_set):
-    """Enough keys for a good part of them to be on each node."""
-    return [("test", fresh_set, number) for number in range(90)]
-
-
-@pytest.fixture
 def client(three_nodes, connect, many):
     """A client of three nodes that have a record for every key."""
     connected = connect(three_nodes.config(tend_interval=TEND_MS, timeout=1000))

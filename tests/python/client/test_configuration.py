@@ -5,8 +5,7 @@ import threading
 
 import aerospike_py
 import pytest
-from aerospike_py.testing import EmbeddedServer
-from expectations import raises_exactly
+from expectations import eventually, open_connections, raises_exactly
 
 HOST = ("127.0.0.1", 1)
 
@@ -153,12 +152,26 @@ def test_a_client_that_failed_to_connect_can_try_again(unconnected, one_node, ke
 
 
 @pytest.mark.embedded
-def test_a_cluster_of_another_name_is_refused(connect):
+def test_a_cluster_of_another_name_is_refused(one_node, connect):
+    with raises_exactly(aerospike_py.ClusterError, match="check cluster_name in the configuration"):
+        connect(one_node.config(cluster_name="another"))
+    eventually(lambda: open_connections(one_node) == 0, "the end of all connections")
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("fault", ["stall", "refuse", "reset", "reset-mid-reply"])
+def test_a_server_that_fails_while_a_client_connects(one_node, unconnected, fault):
+    api = unconnected(one_node.config(timeout=300))
     with (
-        EmbeddedServer() as server,
-        raises_exactly(aerospike_py.ClusterError, match="check cluster_name in the configuration"),
+        one_node.fault(fault),
+        raises_exactly(aerospike_py.ClusterError, match=f":{one_node.hosts[0][1]}: ") as caught,
     ):
-        connect(server.config(cluster_name="another"))
+        api.connect()
+    assert "check" in str(caught.value).lower()
+    assert not api.is_connected()
+    eventually(lambda: open_connections(one_node) == 0, "the end of all connections")
+    api.connect()
+    assert api.ping()
 
 
 def test_hosts_may_be_text_or_lists(connect, server_config):

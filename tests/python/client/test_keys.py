@@ -155,7 +155,7 @@ def test_keys_that_cannot_be_sent(api, key):
 
 @pytest.mark.parametrize("user_key", [2**63, -(2**63) - 1, 2**200])
 def test_integer_keys_beyond_64_bits(api, fresh_set, user_key):
-    with raises_exactly(OverflowError, match=r"user key: an integer of \d+ bits does not fit"):
+    with raises_exactly(OverflowError, match=r"user key: .*integer.* 2\*\*63 - 1"):
         api.get(("test", fresh_set, user_key))
 
 

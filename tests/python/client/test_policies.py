@@ -92,7 +92,7 @@ def test_no_row_takes_a_rule_that_makes_no_sense(api, key, rules, expected, mess
 def test_no_batch_takes_a_policy_that_makes_no_sense(api, name):
     for policy, expected, message in OF_BATCHES:
         with raises_exactly(expected, match=message):
-            getattr(api, name)(*BATCHES[name], policy)
+            getattr(api, name)(*BATCHES[name], policy=policy)
 
 
 @pytest.mark.parametrize("name", ["info_all", "info_random_node"])

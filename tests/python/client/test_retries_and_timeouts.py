@@ -215,24 +215,24 @@ def test_batch_write_sends_failed_rows_again(one_node, client, keys):
     assert client.batch_read(keys).found_count() == len(keys)
 
 
-def test_batch_write_gives_up_after_the_attempts_it_was_allowed(three_nodes, connect, keys):
+def test_batch_write_gives_up_after_the_attempts_it_was_allowed(three_nodes, connect, many):
     api = connect(three_nodes.config())
-    api.batch_write(rows(keys))
+    api.batch_write(rows(many))
     with three_nodes.fault("error=18", node=0, command="batch_write"):
-        outcome = api.batch_write([(key, {"n": 2}) for key in keys], {"total_timeout": 20_000}, retry=2)
+        outcome = api.batch_write([(key, {"n": 2}) for key in many], {"total_timeout": 20_000}, retry=2)
     failed = [code for code in results(outcome) if code]
-    assert 0 < len(failed) < len(keys)
+    assert 0 < len(failed) < len(many)
     assert set(failed) == {asp.AEROSPIKE_ERR_DEVICE_OVERLOAD}
     assert outcome.retry == BatchRetryInfo(3, 3, truncated_by_timeout=False, unresolved=len(failed))
     written = [{"n": 1 if code else 2} for code in results(outcome)]
-    assert api.batch_read(keys).to_list() == written
+    assert api.batch_read(many).to_list() == written
 
 
-def test_batch_write_stops_before_its_deadline(three_nodes, connect, keys):
+def test_batch_write_stops_before_its_deadline(three_nodes, connect, many):
     api = connect(three_nodes.config())
     with three_nodes.fault("error=18", node=0, command="batch_write"):
         started = time.monotonic()
-        outcome = api.batch_write(rows(keys), {"total_timeout": 300}, retry=1000)
+        outcome = api.batch_write(rows(many), {"total_timeout": 300}, retry=1000)
         assert time.monotonic() - started <= GENEROUS_SECONDS
     assert outcome.retry.truncated_by_timeout is True
     assert 1 < outcome.retry.attempts < outcome.retry.max_attempts == 1001

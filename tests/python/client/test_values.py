@@ -162,7 +162,7 @@ def test_nesting_without_end_is_refused(api, key):
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**100])
 def test_integers_beyond_64_bits_are_refused(api, key, value):
     for place in (value, [value], {"a": {"b": value}}, {value: 1}):
-        with raises_exactly(OverflowError, match=r'bin "v": an integer of \d+ bits does not fit'):
+        with raises_exactly(OverflowError, match=r'bin "v": .*integer.* 2\*\*63 - 1'):
             api.put(key, {"v": place})
     with raises_exactly(OverflowError, match='bin "v"'):
         api.increment(key, "v", value)
@@ -245,7 +245,7 @@ def test_records_too_big_for_the_server(api, key, size):
 
 
 def test_records_too_big_for_the_protocol(api, key):
-    with raises_exactly(aerospike_py.InvalidArgError, match="size|too large|too big"):
+    with raises_exactly(aerospike_py.InvalidArgError, match="128 MiB"):
         api.put(key, {"v": bytes(140 * 1024 * 1024)})
     api.put(key, {"v": 1})
     assert api.get(key).bins == {"v": 1}

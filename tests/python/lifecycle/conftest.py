@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import aerospike_py
 import pytest
 import pytest_asyncio
-from scripted import ScriptRunner
-
-import aerospike_py
 from aerospike_py.testing import EmbeddedServer
+from scripted import ScriptRunner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from aerospike_py.exception import RecordNotFound
 
 if TYPE_CHECKING:
@@ -90,9 +89,9 @@ async def test_a_tuple_is_one_result(async_client: AsyncClient) -> None:
     assert isinstance(result, tuple)
     assert len(result) == 2
     assert result.meta is None
+    operation = async_client.exists(ABSENT)
+    await asyncio.shield(operation)
     with pytest.raises(StopIteration) as stopped:
-        operation = async_client.exists(ABSENT)
-        await asyncio.wait_for(asyncio.shield(operation), 10)
         operation.send(None)
     assert stopped.value.value.meta is None
 

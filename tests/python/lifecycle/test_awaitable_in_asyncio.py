@@ -8,9 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 import aerospike_py
+import pytest
 from aerospike_py.exception import RecordNotFound
 
 if TYPE_CHECKING:
@@ -96,10 +95,9 @@ async def test_timeout_blocks_end_the_wait(async_client: AsyncClient, server: Em
     await fill(async_client, 1)
     async with asyncio.timeout(10):
         assert (await async_client.get(key(0))).bins == {"n": 0}
-    with server.fault("stall", command="read"):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await async_client.get(key(0), PATIENT)
+    with server.fault("stall", command="read"), pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await async_client.get(key(0), PATIENT)
     assert (await async_client.get(key(0))).bins == {"n": 0}
 
 
@@ -126,13 +124,18 @@ async def test_task_groups_take_operations(async_client: AsyncClient, server: Em
         tasks = [group.create_task(async_client.get(key(number))) for number in range(10)]
     assert [task.result().bins["n"] for task in tasks] == list(range(10))
 
+    waiting: list[asyncio.Task[Any]] = []
+
+    async def one_fails() -> None:
+        async with asyncio.TaskGroup() as group:
+            waiting.append(group.create_task(async_client.put(key(0), {"n": 7}, policy=PATIENT)))
+            group.create_task(async_client.get(ABSENT))
+
     with server.fault("stall", command="write"):
         with pytest.raises(ExceptionGroup) as failed:
-            async with asyncio.TaskGroup() as group:
-                waiting = group.create_task(async_client.put(key(0), {"n": 7}, policy=PATIENT))
-                group.create_task(async_client.get(ABSENT))
+            await one_fails()
         assert [type(error) for error in failed.value.exceptions] == [RecordNotFound]
-        assert waiting.cancelled()
+        assert waiting[0].cancelled()
 
 
 async def test_create_task_and_ensure_future(async_client: AsyncClient) -> None:

@@ -7,9 +7,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 import aerospike_py
+import pytest
 from aerospike_py.exception import BackpressureError
 from aerospike_py.testing import EmbeddedServer
 
@@ -147,7 +146,7 @@ async def test_permits_come_back_from_cancelled_operations(server: EmbeddedServe
 
 
 async def test_many_cancellations_among_successes(server: EmbeddedServer) -> None:
-    """Every operation ends, with its own value or cancelled, and the server sees no more connections than the pool has."""
+    """Every operation ends, with its own value or cancelled, and no more connections are open than the pool has."""
     rng = random.Random(7)
     config = server.config(max_conns_per_node=MAX_CONNECTIONS)
     async with await aerospike_py.async_client(config).connect() as client:

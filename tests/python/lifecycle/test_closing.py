@@ -8,11 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from scripted import eventually
-
 import aerospike_py
+import pytest
 from aerospike_py.exception import AerospikeError, AerospikeTimeoutError, ClientError
+from scripted import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +71,7 @@ async def test_a_silent_server_times_out_on_asyncio(
 
 @pytest.mark.parametrize("policy", [PATIENT, FOR_EVER], ids=["with a time-out", "without"])
 @pytest.mark.parametrize("name", ["get", "put", "batch_read"])
-def test_closing_ends_calls_of_other_threads(
-    server: EmbeddedServer, name: str, policy: dict[str, int]
-) -> None:
+def test_closing_ends_calls_of_other_threads(server: EmbeddedServer, name: str, policy: dict[str, int]) -> None:
     client = aerospike_py.client(server.config()).connect()
     client.put(KEY, {"a": 1})
     outcomes: list[object] = []
@@ -283,9 +280,8 @@ def test_connecting_that_fails_leaves_the_client_usable(server: EmbeddedServer) 
 
 
 def test_the_context_managers_close(server: EmbeddedServer) -> None:
-    with pytest.raises(ZeroDivisionError):
-        with aerospike_py.client(server.config()).connect() as client:
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), aerospike_py.client(server.config()).connect() as client:
+        raise ZeroDivisionError
     assert not client.is_connected()
 
     async def scenario() -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from scripted import ScriptRunner
-
     from aerospike_py.testing import EmbeddedServer
+    from scripted import ScriptRunner
 
 SCRIPTS = {
     "a client that was never closed": """

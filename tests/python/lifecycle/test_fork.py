@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from scripted import ScriptRunner
-
     from aerospike_py.testing import EmbeddedServer
+    from scripted import ScriptRunner
 
 # Python 3.12 and later warn about forks in a process with threads; these tests are about exactly that.
 QUIET = ("-W", "ignore::DeprecationWarning")
@@ -216,7 +215,7 @@ def test_permits_of_threads_that_the_child_does_not_have(script: ScriptRunner) -
 
 
 def test_forks_while_threads_are_busy(script: ScriptRunner) -> None:
-    """Threads connect, operate, end and read metrics: whatever lock they hold at the fork, the child must not want it."""
+    """Threads connect, operate, end and read metrics: the child must not wait for a lock that one of them held."""
     finished = script.run(
         with_helpers(
             """

@@ -10,9 +10,8 @@ import pytest
 from scripted import finish, wait_for_line
 
 if TYPE_CHECKING:
-    from scripted import ScriptRunner
-
     from aerospike_py.testing import EmbeddedServer
+    from scripted import ScriptRunner
 
 # Generous for a busy machine; far below the time-outs of the calls that are interrupted.
 PROMPT_SECONDS = 5

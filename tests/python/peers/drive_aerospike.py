@@ -2,7 +2,7 @@
 
 import aerospike
 from aerospike_helpers.operations import operations
-from interchange import BATCH, NAMESPACE, OURS, THEIRS, bins_of, hosts, report, user_key
+from interchange import BATCH, BYTES_KEY, NAMESPACE, OURS, THEIRS, bins_of, hosts, report, user_key
 
 
 def main() -> None:
@@ -13,7 +13,12 @@ def main() -> None:
     _, meta, got = client.get((NAMESPACE, OURS, user_key(5)))
     counter = (NAMESPACE, THEIRS, "counter")
     client.put(counter, {"n": 40, "text": "a"})
-    steps = [operations.increment("n", 2), operations.append("text", "b"), operations.read("n"), operations.read("text")]
+    steps = [
+        operations.increment("n", 2),
+        operations.append("text", "b"),
+        operations.read("n"),
+        operations.read("text"),
+    ]
     _, _, operated = client.operate(counter, steps)
     keys = [(NAMESPACE, OURS, user_key(number)) for number in [*range(BATCH), BATCH]]
     rows = client.batch_read(keys).batch_records
@@ -30,6 +35,8 @@ def main() -> None:
         batch=[row.record[2] for row in rows if row.result == 0],
         batch_codes=[row.result for row in rows],
         missing=missing,
+        by_bytes=client.get((NAMESPACE, OURS, BYTES_KEY))[2],
+        by_blob=client.get((NAMESPACE, OURS, bytearray(BYTES_KEY)))[2],
     )
     client.close()
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import aerospike_py
-from interchange import BATCH, NAMESPACE, OURS, THEIRS, bins_of, hosts, report, user_key
+from interchange import BATCH, BYTES_KEY, NAMESPACE, OURS, THEIRS, bins_of, hosts, report, user_key
 
 STEPS = [
     {"op": aerospike_py.OPERATOR_INCR, "bin": "n", "val": 2},
@@ -53,7 +53,8 @@ def main() -> None:
         batch=batch,
         batch_codes=[row.result for row in rows],
         missing=missing,
-        asynchronous_is_equal=asyncio.run(batch_on_a_loop()) == batch,
+        by_bytes=client.get((NAMESPACE, OURS, BYTES_KEY))[2],
+        other_half_is_equal=asyncio.run(batch_on_a_loop()) == batch,
     )
     client.close()
     # Its runtime can abort the process while the interpreter shuts down, long after everything has succeeded.

@@ -1,4 +1,4 @@
-"""A program for one test: three nodes, one of them slow, and what batches record by node, as JSON on standard output."""
+"""A program for one test: what batches over three nodes, one of them slow, record by node; as JSON on its output."""
 
 from __future__ import annotations
 

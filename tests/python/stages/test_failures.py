@@ -105,7 +105,9 @@ def test_a_node_that_is_gone_is_met_before_anything_is_sent(connect, lane):
         hasty = {"max_retries": 2, "total_timeout": 150, "sleep_between_retries": 5}
         # The first one may still find a connection that has just died.
         entries = [
-            failure(driver, ("get", KEYS[0]), (aerospike_py.AerospikeTimeoutError, aerospike_py.ClusterError), policy=hasty)
+            failure(
+                driver, ("get", KEYS[0]), (aerospike_py.AerospikeTimeoutError, aerospike_py.ClusterError), policy=hasty
+            )
             for _ in range(2)
         ]
         server.node_up(0)
@@ -174,8 +176,10 @@ def test_a_cancelled_task_keeps_the_stage_it_was_cancelled_in(drivers, servers, 
         driver.runner.run(cancelling())
         entry = recorded(name, "asyncio")
     assert entry.errors == {"cancelled": 1}
-    assert entry.failed_in == {"network_wait" if nodes == 1 else "fan_in": 1}
+    assert entry.failed_in == {"network_wait": 1}
     assert 15e6 <= entry.wall.total_ns <= 110e6
+    # Also where a batch was waiting for tasks of its own: they were waiting for their nodes.
+    assert entry.stages["network_wait"].total_ns >= 15e6
 
 
 def test_a_result_that_nobody_awaits_is_recorded(drivers):
@@ -201,9 +205,10 @@ def test_a_signal_handler_that_raises_cancels_a_synchronous_call(drivers, one_no
     assert threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGALRM, on_alarm)
     try:
-        with one_node.fault("delay=400ms", command="read"), pytest.raises(AlarmError):
+        with one_node.fault("delay=400ms", command="read"):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
-            drivers["sync", 1].call("get", KEYS[0])
+            with pytest.raises(AlarmError):
+                drivers["sync", 1].call("get", KEYS[0])
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -66,6 +66,18 @@ def test_a_thread_that_keeps_the_gil_is_gil_reacquire(drivers, servers, call, no
 
 
 @pytest.mark.skipif(not HOLDS_THE_GIL, reason="there is no GIL to wait for")
+@pytest.mark.parametrize(("call", "nodes", "command"), CALLS)
+def test_a_thread_that_keeps_the_gil_from_the_loop_is_loop_wait(drivers, servers, call, nodes, command):
+    """The reply is there, and the loop cannot run the callback that takes it."""
+    driver = drivers["asyncio", nodes]
+    with servers[nodes].fault("delay=10ms", command=command):
+        clean = measure(lambda: driver.call(*call), call[0], "asyncio")
+        with Spinning(0.04):
+            faulty = measure(lambda: driver.call(*call), call[0], "asyncio")
+    assert_grew(clean, faulty, "loop_wait", at_least_ms=20, at_most_ms=120)
+
+
+@pytest.mark.skipif(not HOLDS_THE_GIL, reason="there is no GIL to wait for")
 def test_looking_for_signals_under_a_kept_gil_is_gil_reacquire_too(drivers, one_node):
     """The main thread looks for signals every 50 ms of a wait, for which it needs the GIL, and the reply comes then."""
     driver = drivers["sync", 1]
