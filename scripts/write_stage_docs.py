@@ -100,7 +100,7 @@ EXAMPLES = {
     "fan_in": "A batch of three nodes, one of them 60 ms late, has the 60 ms in `network_wait` and next to none here.",
     "gil_reacquire": "A thread of pure Python keeps the GIL for the switch interval, 5 ms unless it is changed.",
     "loop_wait": "A callback that calls `time.sleep(0.04)` while the reply arrives adds 40 ms here.",
-    "event_loop_resume": "Ten reads end together and each reader then works 6 ms: the last one has waited 54 ms here.",
+    "event_loop_resume": "Five reads end together and each reader then works 15 ms: the last has waited 60 ms here.",
     "to_dict": "A read of a list of 50,000 numbers makes 50,000 Python integers here, with the GIL held.",
     "unattributed": "No operation of the test-suite has more than 2 % of it, at the median or at the 99th percentile.",
 }

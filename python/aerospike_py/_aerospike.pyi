@@ -77,8 +77,8 @@ class Client:
     the cluster's nodes and partitions, so make one per process and keep it.
 
     A process made by ``fork`` has none of its parent's connections: there the operations of a client that was connected
-    before the fork raise :class:`ClientError`, until it is connected again; closing it there does nothing. A server that
-    forks workers connects in each worker.
+    before the fork raise :class:`ClientError`, until it is connected again; closing it there does nothing. A server
+    that forks workers connects in each worker.
 
     Ctrl-C ends a call of the main thread with ``KeyboardInterrupt``; a write that it interrupts may or may not have
     been applied.
@@ -1042,6 +1042,9 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
         assert done == set(tasks) and not pending
         ```
     """
+
+    __name__: str
+    __qualname__: str
 
     def add_done_callback(self, callback: Callable[[Operation[_T]], object], *, context: Context | None = None) -> None:
         """Have ``callback`` called with the operation, by the event loop, once it is done."""

@@ -43,6 +43,8 @@ impl Plan {
     /// Connects. The driver's background work belongs to the runtime, so this runs there and not
     /// in the operation's own poll, where it would be recorded as part of it.
     pub async fn carry_out(self) -> Result<Connected, Fault> {
+        // Off the data path is the time for the few milliseconds that this takes once.
+        aerospike_stages::clock::calibrate();
         let Plan {
             policy,
             hosts,

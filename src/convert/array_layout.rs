@@ -40,8 +40,10 @@ pub struct Field {
     pub offset: usize,
     /// Bytes of one element.
     pub element_bytes: usize,
-    /// Elements; more than one in a sub-array.
+    /// Elements: one, unless it is a sub-array.
     pub count: usize,
+    /// Whether it is a sub-array, even if of one element.
+    pub is_array: bool,
     /// What the elements are.
     pub element: Element,
 }
@@ -101,17 +103,13 @@ impl Field {
     fn write(&self, value: &Value, target: &mut [u8]) -> Result<(), Misfit> {
         match value {
             Value::Nil => Ok(()),
-            Value::List(values) if self.is_array() => self.write_list(values, target),
-            Value::Blob(bytes) | Value::Hll(bytes) if self.is_array() => {
+            Value::List(values) if self.is_array => self.write_list(values, target),
+            Value::Blob(bytes) | Value::Hll(bytes) if self.is_array => {
                 self.write_raw(bytes, target)
             }
-            _ if self.is_array() => Err(self.mismatch(value)),
+            _ if self.is_array => Err(self.mismatch(value)),
             value => self.write_element(value, target),
         }
-    }
-
-    fn is_array(&self) -> bool {
-        self.count != 1 && self.element != Element::Bytes
     }
 
     fn write_list(&self, values: &[Value], target: &mut [u8]) -> Result<(), Misfit> {
@@ -238,7 +236,7 @@ impl Field {
 
     fn mismatch(&self, value: &Value) -> Misfit {
         let wanted = match self.element {
-            _ if self.is_array() => "a list or bytes",
+            _ if self.is_array => "a list or bytes",
             Element::Int | Element::Uint | Element::Float => "a number",
             Element::Bool => "a bool",
             Element::Bytes => "bytes or str",

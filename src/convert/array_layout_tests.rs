@@ -10,6 +10,7 @@ fn field(name: &str, element: Element, offset: usize, element_bytes: usize, coun
         offset,
         element_bytes,
         count,
+        is_array: count != 1,
         element,
     }
 }

@@ -130,22 +130,20 @@ fn field_from_dtype(name: &str, dtype: &Bound<'_, PyAny>, offset: usize) -> PyRe
         )));
     }
     let bytes: usize = dtype.getattr("itemsize")?.extract()?;
-    let element_bytes: usize = base.getattr("itemsize")?.extract()?;
-    let count = match element {
+    let (element_bytes, count, is_array) = if element == Element::Bytes {
         // Bytes are filled as a whole, sub-array or not.
-        Element::Bytes => 1,
-        _ => bytes.checked_div(element_bytes).unwrap_or(0),
-    };
-    let element_bytes = if element == Element::Bytes {
-        bytes
+        (bytes, 1, false)
     } else {
-        element_bytes
+        let element_bytes: usize = base.getattr("itemsize")?.extract()?;
+        let count = bytes.checked_div(element_bytes).unwrap_or(0);
+        (element_bytes, count, !dtype.getattr("subdtype")?.is_none())
     };
     Ok(Field {
         name: name.to_owned(),
         offset,
         element_bytes,
         count,
+        is_array,
         element,
     })
 }

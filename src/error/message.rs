@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use aerospike_core::{ErrorKind, Key, Value};
 
-use super::{classify, decisive, About, Fault, Kind, Shortage, NO_SERVER_CODE};
+use super::codes::{classify, decisive};
+use super::{About, Fault, Kind, Shortage, NO_SERVER_CODE};
 
 /// Longest part of a user key that a message shows.
 const SHOWN_KEY_CHARS: usize = 64;

@@ -1,5 +1,6 @@
 //! Tests of `error`: the table of codes, what decides in a chain of causes, and the messages.
 
+use super::codes::kind_of_code;
 use super::message::{connect_hint, describe, seed_reasons};
 use super::*;
 use aerospike_core::{Error, Value};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aerospike_stages::{clock, Observation, Observed, Outcome, Stage};
 use pyo3::prelude::*;
@@ -89,6 +89,7 @@ fn drive<F: Future>(
     let waker = Waker::from(parker.clone());
     let mut cx = Context::from_waker(&waker);
     let mut operation = pin!(operation);
+    let mut next_check = Instant::now() + SIGNAL_CHECK;
     loop {
         if let Poll::Ready(value) = operation.as_mut().poll(&mut cx) {
             return Ok(value);
@@ -98,17 +99,20 @@ fn drive<F: Future>(
                 std::thread::park();
                 continue;
             }
-            std::thread::park_timeout(SIGNAL_CHECK);
-            if !parker.notified.load(Ordering::Acquire) {
-                let asked = clock::now_ns();
-                let attached = Python::attach(|py| {
-                    let attached = clock::now_ns();
-                    py.check_signals().map(|()| attached)
-                })?;
-                operation.as_mut().note_gil_wait(asked, attached);
-                // A signal handler may have used the client, and with it this thread's wake-ups.
-                break;
+            // Parking may return early, for a token that an earlier wake-up has left behind.
+            std::thread::park_timeout(next_check.saturating_duration_since(Instant::now()));
+            if parker.notified.load(Ordering::Acquire) || Instant::now() < next_check {
+                continue;
             }
+            let asked = clock::now_ns();
+            let attached = Python::attach(|py| {
+                let attached = clock::now_ns();
+                py.check_signals().map(|()| attached)
+            })?;
+            operation.as_mut().note_gil_wait(asked, attached);
+            next_check = Instant::now() + SIGNAL_CHECK;
+            // A signal handler may have used the client, and with it this thread's wake-ups.
+            break;
         }
     }
 }

@@ -85,16 +85,13 @@ impl Call {
     pub fn finish(self, outcome: Outcome) {
         let Some(started) = self.started else { return };
         let ended = clock::now_ns();
-        if let Some(recorder) = self.recorder {
-            collector::finish(recorder, outcome, ended);
-        }
-        if is_metrics_enabled() {
-            collector::record_duration(
-                self.operation,
-                self.lane,
-                outcome,
-                ended.saturating_sub(started),
-            );
+        match self.recorder {
+            Some(recorder) => collector::finish(recorder, outcome, ended, is_metrics_enabled()),
+            None if is_metrics_enabled() => {
+                let nanos = ended.saturating_sub(started);
+                collector::record_duration(self.operation, self.lane, outcome, nanos);
+            }
+            None => {}
         }
     }
 }

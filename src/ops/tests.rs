@@ -4,14 +4,15 @@
 use std::time::{Duration, Instant};
 
 use aerospike_core::{
-    BatchPolicy, BatchReadPolicy, BatchWritePolicy, Bin, Bins, ClientPolicy, Host, Key, ReadPolicy,
-    Value,
+    AdminPolicy, BatchPolicy, BatchReadPolicy, BatchWritePolicy, Bin, Bins, ClientPolicy, Host,
+    Key, ReadPolicy, Value,
 };
 use aerospike_embedded::{Cluster, CommandKind, Options};
 
 use super::execute;
 use super::request::{
-    BatchReadRequest, BatchWriteRequest, ReadRequest, Reply, Request, RetryInfo, Rows, WriteRow,
+    BatchReadRequest, BatchWriteRequest, InfoRequest, ReadRequest, Reply, Request, RetryInfo, Rows,
+    WriteRow,
 };
 use super::session::Session;
 use crate::error::{Fault, Kind};
@@ -35,9 +36,11 @@ fn hosts(cluster: &Cluster) -> Vec<Host> {
 }
 
 async fn session(cluster: &Cluster) -> Session {
-    Session::connect(&ClientPolicy::default(), hosts(cluster))
-        .await
-        .unwrap()
+    session_with(cluster, ClientPolicy::default()).await
+}
+
+async fn session_with(cluster: &Cluster, policy: ClientPolicy) -> Session {
+    Session::connect(&policy, hosts(cluster)).await.unwrap()
 }
 
 fn key(number: i64) -> Key {
@@ -59,12 +62,28 @@ fn write_request(total_timeout: u32, retry: u32) -> Request {
     }))
 }
 
+fn get_request(key: Key, total_timeout: u32) -> Request {
+    let mut policy = ReadPolicy::default();
+    policy.base_policy.total_timeout = total_timeout;
+    Request::Get(ReadRequest {
+        key,
+        bins: Bins::All,
+        policy,
+    })
+}
+
 fn read_request() -> Request {
+    batch_read_within(BatchPolicy::default().base_policy.total_timeout)
+}
+
+fn batch_read_within(total_timeout: u32) -> Request {
+    let mut policy = BatchPolicy::default();
+    policy.base_policy.total_timeout = total_timeout;
     Request::BatchRead(Box::new(BatchReadRequest {
         keys: (0..KEYS).map(key).collect(),
         bins: Bins::All,
         read: BatchReadPolicy::default(),
-        policy: BatchPolicy::default(),
+        policy,
     }))
 }
 
@@ -255,16 +274,100 @@ async fn hosts_that_cannot_be_used_are_named_with_the_reason() {
 async fn an_unknown_namespace_is_answered_with_those_there_are() {
     let cluster = cluster(1);
     let session = session(&cluster).await;
-    let request = Request::Get(ReadRequest {
-        key: Key::new("tset", "rows", Value::Int(1)).unwrap(),
-        bins: Bins::All,
-        policy: ReadPolicy::default(),
-    });
-    let fault = execute(&session, request).await.unwrap_err();
+    let unknown = Key::new("tset", "rows", Value::Int(1)).unwrap();
+    let fault = execute(&session, get_request(unknown, 1000))
+        .await
+        .unwrap_err();
     assert_eq!((fault.kind(), fault.code()), (Kind::Server, 20));
     let text = fault.to_string();
     assert!(
         text.contains("\"tset\"") && text.contains("which has: test"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_accepts_no_connection_is_named() {
+    let cluster = cluster(1);
+    let policy = ClientPolicy {
+        tend_interval: 60_000,
+        ..ClientPolicy::default()
+    };
+    let session = session_with(&cluster, policy).await;
+    cluster.node_down(0).unwrap();
+    let fault = execute(&session, get_request(key(1), 200))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.kind(), Kind::Timeout);
+    let text = fault.to_string();
+    let address = cluster.addresses()[0].to_string();
+    assert!(
+        text.contains("could be opened") && text.contains(&address),
+        "{text}"
+    );
+
+    let request = Request::InfoAll(InfoRequest {
+        command: "build".to_owned(),
+        policy: AdminPolicy { timeout: 100 },
+    });
+    let Reply::InfoAll(answers) = execute(&session, request).await.unwrap() else {
+        panic!("not the answers of nodes");
+    };
+    assert_eq!(answers.len(), 1);
+    assert!(
+        answers[0].response.contains("could be opened"),
+        "{answers:?}"
+    );
+    assert!(answers[0].code < 0, "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_without_a_free_connection_is_told_from_a_slow_server() {
+    let cluster = cluster(1);
+    let policy = ClientPolicy {
+        max_conns_per_node: 1,
+        ..ClientPolicy::default()
+    };
+    let session = std::sync::Arc::new(session_with(&cluster, policy).await);
+    cluster
+        .set_fault(None, CommandKind::Read, "stall".parse().unwrap())
+        .unwrap();
+    let first = tokio::spawn({
+        let session = session.clone();
+        async move { execute(&session, get_request(key(1), 1500)).await }
+    });
+    while cluster.stats(0).commands_of(CommandKind::Read) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for request in [get_request(key(2), 200), batch_read_within(200)] {
+        let fault = execute(&session, request).await.unwrap_err();
+        assert_eq!(fault.kind(), Kind::Timeout);
+        let text = fault.to_string();
+        assert!(
+            text.contains("1 are in use") && text.contains("max_conns_per_node"),
+            "{text}"
+        );
+    }
+    let text = first.await.unwrap().unwrap_err().to_string();
+    assert!(text.contains("the network is slow"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_is_asked_at_the_same_time() {
+    let cluster = cluster(3);
+    let session = session(&cluster).await;
+    cluster
+        .set_fault(None, CommandKind::Info, "delay=300ms".parse().unwrap())
+        .unwrap();
+    let request = Request::InfoAll(InfoRequest {
+        command: "build".to_owned(),
+        policy: AdminPolicy { timeout: 5000 },
+    });
+    let started = Instant::now();
+    let Reply::InfoAll(answers) = execute(&session, request).await.unwrap() else {
+        panic!("not the answers of nodes");
+    };
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|answer| answer.code == 0), "{answers:?}");
+    assert!(started.elapsed() < Duration::from_millis(850));
 }

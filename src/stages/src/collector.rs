@@ -97,6 +97,12 @@ impl Cells {
             .store(version.wrapping_add(2), Ordering::Release);
     }
 
+    #[inline]
+    fn time(&self, outcome: Outcome, nanos: u64) {
+        self.durations.record(nanos);
+        bump(&self.ended[outcome as usize], 1);
+    }
+
     /// Adds a consistent copy to `totals`. A writer that never pauses could keep a reader for
     /// ever, so in the end the reader takes what it gets.
     fn read(&self, totals: &mut Totals) {
@@ -191,9 +197,9 @@ pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
 }
 
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
-/// counted.
-pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64) {
-    record(&mut recorder, outcome, at);
+/// counted. `timed` says whether its duration counts in the metrics that are always on, too.
+pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64, timed: bool) {
+    record(&mut recorder, outcome, at, timed);
     let _ = IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
         if idle.len() < MAX_IDLE {
@@ -202,7 +208,7 @@ pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64) {
     });
 }
 
-fn record(recorder: &mut Recorder, outcome: Outcome, at: u64) {
+fn record(recorder: &mut Recorder, outcome: Outcome, at: u64, timed: bool) {
     let origin = recorder.origin();
     let ending = recorder.close(outcome, at);
     with_shard(|shard| {
@@ -216,6 +222,9 @@ fn record(recorder: &mut Recorder, outcome: Outcome, at: u64) {
                     bump(&sums[segment.stage.index()], nanos);
                 }
             });
+            if timed {
+                cells.time(outcome, ending.wall);
+            }
             cells.wall.record(ending.wall);
             bump(&cells.outcomes[outcome as usize], 1);
             if let Some(stage) = ending.failed_in {
@@ -233,10 +242,9 @@ fn record(recorder: &mut Recorder, outcome: Outcome, at: u64) {
 /// Adds the duration of a finished operation, for the metrics that are always on.
 pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos: u64) {
     with_shard(|shard| {
-        shard.cells(operation, lane).write(|cells| {
-            cells.durations.record(nanos);
-            bump(&cells.ended[outcome as usize], 1);
-        });
+        shard
+            .cells(operation, lane)
+            .write(|cells| cells.time(outcome, nanos));
     });
 }
 

@@ -43,7 +43,7 @@ impl Drop for Installed {
     fn drop(&mut self) {
         if self.active {
             if let Some(recorder) = CURRENT.replace(self.previous.take()) {
-                collector::finish(recorder, Outcome::ClientError, now_ns());
+                collector::finish(recorder, Outcome::ClientError, now_ns(), false);
             }
         }
     }
@@ -55,10 +55,13 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     if !collector::was_ever_enabled() {
         return None;
     }
-    let mut recorder = CURRENT.take()?;
-    let result = visit(&mut recorder);
-    CURRENT.set(Some(recorder));
-    Some(result)
+    CURRENT.with(|current| {
+        let mut recorder = current.take()?;
+        let result = visit(&mut recorder);
+        // What it replaces is the `None` that taking it has left; forgetting that spares a drop.
+        std::mem::forget(current.replace(Some(recorder)));
+        Some(result)
+    })
 }
 
 /// The time, if an operation is being recorded on this thread.

@@ -139,7 +139,7 @@ impl Counts {
         let highest = buckets.iter().rposition(|count| *count > 0);
         let max = match highest {
             None => 0,
-            Some(bucket) if bucket == bucket_of(self.max) => self.max,
+            Some(_) if self.max > earlier.max => self.max,
             Some(bucket) => middle_of(bucket),
         };
         Counts {

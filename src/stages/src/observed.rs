@@ -123,7 +123,7 @@ pin_project! {
     impl<F> PinnedDrop for Observed<F> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(recorder) = this.project().poller.recorder.take() {
-                collector::finish(recorder, Outcome::Cancelled, now_ns());
+                collector::finish(recorder, Outcome::Cancelled, now_ns(), false);
             }
         }
     }

@@ -168,8 +168,8 @@ impl Timeline {
             Some(folded) => folded.from,
             None => self.ended(),
         };
-        let ends = self.marks.iter().skip(1).map(|mark| mark.at);
-        for (mark, end) in self.marks.iter().zip(ends.chain([end_of_marks])) {
+        let mut open: Option<&Mark> = None;
+        let mut close = |mark: &Mark, end: u64| {
             if end > mark.at {
                 visit(Segment {
                     stage: mark.stage,
@@ -178,6 +178,14 @@ impl Timeline {
                     end,
                 });
             }
+        };
+        for mark in &self.marks {
+            if let Some(before) = open.replace(mark) {
+                close(before, mark.at);
+            }
+        }
+        if let Some(last) = open {
+            close(last, end_of_marks);
         }
         if let Some(folded) = &self.folded {
             self.visit_folded(folded, visit);

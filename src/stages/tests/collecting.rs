@@ -24,7 +24,7 @@ fn record(operation: Operation, outcome: Outcome, wait: u64) {
         400,
     );
     recorder.on(Event::ReadBegin, 400 + wait);
-    finish(recorder, outcome, 500 + wait);
+    finish(recorder, outcome, 500 + wait, true);
 }
 
 fn totals_of(operation: Operation) -> Option<Totals> {
@@ -107,7 +107,7 @@ fn since_reports_only_what_came_later() {
 fn deferred_conversions_stand_beside_the_wall_time() {
     let recorder = begin(Operation::BatchRead, Lane::Sync, 0);
     let origin = recorder.origin();
-    finish(recorder, Outcome::Ok, 1_000);
+    finish(recorder, Outcome::Ok, 1_000, false);
     record_deferred(origin, 333);
     let totals = totals_of(Operation::BatchRead).unwrap();
     assert_eq!((totals.deferred.count(), totals.deferred.sum), (1, 333));

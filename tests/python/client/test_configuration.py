@@ -16,6 +16,7 @@ WRONG_TYPES = [
     ({"hosts": [5]}, "hosts must be a list"),
     ({"hosts": [(b"h", 3000)]}, "name of a host must be a str"),
     ({"hosts": [("h", "3000")]}, "port of host .* must be an int"),
+    ({"hosts": [("h", True)]}, "port of host .* must be an int, not bool"),
     ({"hosts": [HOST], "timeout": "1s"}, r'config\["timeout"\] must be an int, not str'),
     ({"hosts": [HOST], "timeout": 1.5}, r'config\["timeout"\] must be an int, not float'),
     ({"hosts": [HOST], "max_conns_per_node": True}, r'config\["max_conns_per_node"\] must be an int, not bool'),

@@ -104,7 +104,9 @@ def test_the_arrays_can_be_pickled_and_copied(batch):
     array = batch.to_numpy(LAYOUTS["aligned"]).batch_records
     for twin in (pickle.loads(pickle.dumps(array)), copy.deepcopy(array), array.copy()):
         assert twin.dtype == array.dtype
-        assert twin.tobytes() == array.tobytes()
+        assert [twin[name].tolist() for name in twin.dtype.names] == [
+            array[name].tolist() for name in array.dtype.names
+        ]
     assert np.sort(array, order="a")["a"].tolist() == [-7, 0, 9]
 
 
@@ -115,6 +117,13 @@ def test_packed_bytes_fill_a_sub_array(client, key):
     assert array["vector"].tolist() == [[0.5, -1.0, 3.25, 0.0]]
     assert array["flags"].tolist() == [[False, True, True]]
     assert array["flags"].view("u1").tolist() == [[0, 1, 1]]
+
+
+def test_a_sub_array_of_one_element_takes_a_list(client, key):
+    client.put(key, {"one": [5], "packed": np.int32(7).tobytes()})
+    array = client.batch_read([key]).to_numpy(np.dtype([("one", "f8", (1,)), ("packed", "i4", (1, 1))])).batch_records
+    assert array["one"].tolist() == [[5.0]]
+    assert array["packed"].tolist() == [[[7]]]
 
 
 @pytest.mark.parametrize("dtype", [[("d", "u2", (2,))], [("vector", "f8", (1,))]])

@@ -301,6 +301,7 @@ async def test_a_cycle_through_a_result_is_collected(async_client: AsyncClient) 
     record.bins["operation"] = operation
     known = weakref.ref(operation)
     del operation, record
+    await asyncio.sleep(0)
     gc.collect()
     assert known() is None
 
@@ -315,6 +316,7 @@ async def test_a_failed_operation_is_collected(async_client: AsyncClient) -> Non
             await operation
 
     await fail()
+    await asyncio.sleep(0)
     gc.collect()
     assert known[0]() is None
 

@@ -402,7 +402,7 @@ def test_ctrl_c_reaches_a_child_that_another_thread_forked(script: ScriptRunner,
             timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
             timer.start()
             try:
-                own.batch_read([KEY], policy=FOR_EVER)
+                own.get(KEY, FOR_EVER)
             except KeyboardInterrupt:
                 pass
             else:
@@ -410,7 +410,7 @@ def test_ctrl_c_reaches_a_child_that_another_thread_forked(script: ScriptRunner,
             timer.join()
 
         def fork():
-            client.get(KEY)
+            client.put(KEY, {"a": 1})
             children.append(in_child(interrupted))
 
         children = []
@@ -421,7 +421,7 @@ def test_ctrl_c_reaches_a_child_that_another_thread_forked(script: ScriptRunner,
         client.close()
         print("parent")
     """
-    with server.fault("stall", command="batch_read"):
+    with server.fault("stall", command="read"):
         assert script.run(with_helpers(source), options=QUIET).lines() == ["parent"]
 
 

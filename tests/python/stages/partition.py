@@ -15,10 +15,7 @@ UNATTRIBUTED_LIMIT = 0.02
 """The largest part of the wall time that may go unexplained."""
 
 HISTOGRAM_ERROR = 0.02
-"""Relative error of a reported percentile."""
-
-MAXIMUM_ERROR = 1 / 32
-"""Relative error of a reported maximum: a bucket's width, because after a reset only its bucket may be known."""
+"""Relative error of a reported percentile; after a reset, of a reported maximum as well."""
 
 
 def assert_partition(snapshot: StageSnapshot) -> StageSnapshot:
@@ -41,7 +38,7 @@ def assert_partition(snapshot: StageSnapshot) -> StageSnapshot:
             _assert_distribution(stage, what)
             assert 0 < stage.count <= entry.count, what
             assert stage.total_ns > 0, what
-            assert stage.max_ns <= entry.wall.max_ns * (1 + MAXIMUM_ERROR), what
+            assert stage.max_ns <= entry.wall.max_ns * (1 + HISTOGRAM_ERROR), what
             assert TABLE[name].lanes in ("both", entry.lane), f"{what}: only on {TABLE[name].lanes}"
     return snapshot
 
@@ -93,5 +90,5 @@ def _assert_distribution(figures: StageStatistics, what: str) -> None:
     assert 0.0 <= figures.share <= 1.0, what
     if figures.count:
         assert figures.mean_ns == figures.total_ns / figures.count, what
-        assert figures.mean_ns <= figures.max_ns * (1 + MAXIMUM_ERROR), what
-        assert figures.total_ns >= figures.max_ns * (1 - MAXIMUM_ERROR), what
+        assert figures.mean_ns <= figures.max_ns * (1 + HISTOGRAM_ERROR), what
+        assert figures.total_ns >= figures.max_ns * (1 - HISTOGRAM_ERROR), what

@@ -22,6 +22,11 @@ CALLS = [
 ]
 
 
+# How long the thread that spins keeps the GIL; it takes a processor as well, so there is more noise.
+KEPT_S = 0.08
+SPINNING_NOISE_MS = 2 * NOISE_MS
+
+
 class Spinning:
     """A thread of pure Python code that gives the GIL away only when it is asked to, after the switch interval."""
 
@@ -56,13 +61,13 @@ def test_a_thread_that_keeps_the_gil_is_gil_reacquire(drivers, servers, call, no
         return measure(lambda: driver.call(*call), call[0], "sync")
 
     def with_gil_kept():
-        with Spinning(0.04):
+        with Spinning(KEPT_S):
             return measuring()
 
     with servers[nodes].fault("delay=10ms", command=command):
         clean = measuring()
         faulty = with_gil_kept() if thread == "main" else in_a_thread(with_gil_kept)
-    assert_grew(clean, faulty, "gil_reacquire", at_least_ms=20, at_most_ms=120)
+    assert_grew(clean, faulty, "gil_reacquire", at_least_ms=45, at_most_ms=240, noise_ms=SPINNING_NOISE_MS)
 
 
 @pytest.mark.skipif(not HOLDS_THE_GIL, reason="there is no GIL to wait for")
@@ -72,9 +77,9 @@ def test_a_thread_that_keeps_the_gil_from_the_loop_is_loop_wait(drivers, servers
     driver = drivers["asyncio", nodes]
     with servers[nodes].fault("delay=10ms", command=command):
         clean = measure(lambda: driver.call(*call), call[0], "asyncio")
-        with Spinning(0.04):
+        with Spinning(KEPT_S):
             faulty = measure(lambda: driver.call(*call), call[0], "asyncio")
-    assert_grew(clean, faulty, "loop_wait", at_least_ms=20, at_most_ms=120)
+    assert_grew(clean, faulty, "loop_wait", at_least_ms=45, at_most_ms=240, noise_ms=SPINNING_NOISE_MS)
 
 
 @pytest.mark.skipif(not HOLDS_THE_GIL, reason="there is no GIL to wait for")
@@ -86,7 +91,7 @@ def test_looking_for_signals_under_a_kept_gil_is_gil_reacquire_too(drivers, one_
         clean = measure(run, "get", "sync", times=5)
         with Spinning(0.05):
             faulty = measure(run, "get", "sync", times=5)
-    assert_grew(clean, faulty, "gil_reacquire", at_least_ms=25, at_most_ms=150)
+    assert_grew(clean, faulty, "gil_reacquire", at_least_ms=25, at_most_ms=150, noise_ms=SPINNING_NOISE_MS)
 
 
 def in_a_thread(run):
@@ -113,9 +118,17 @@ def test_a_blocked_event_loop_is_loop_wait(drivers, call, nodes, command):
     assert_grew(clean, faulty, "loop_wait", at_least_ms=30, at_most_ms=60)
 
 
-@pytest.mark.parametrize(("call", "nodes", "command"), CALLS)
-def test_slow_callbacks_ahead_in_the_queue_are_event_loop_resume(drivers, call, nodes, command):
-    """Ten operations are done when the loop looks; whoever awaits the sixth runs after five times 6 ms of others' work.
+@pytest.mark.parametrize(
+    ("call", "nodes"),
+    [
+        pytest.param(("get", KEYS[0]), 1, id="get"),
+        pytest.param(("put", KEYS[0], BINS), 1, id="put"),
+        # Few keys: five large batches at once would keep a small machine busy for longer than the loop is blocked.
+        pytest.param(("batch_read", KEYS[:20]), 3, id="batch_read-three-nodes"),
+    ],
+)
+def test_slow_callbacks_ahead_in_the_queue_are_event_loop_resume(drivers, call, nodes):
+    """Five operations are done when the loop looks; the third to be resumed has waited for 15 ms of work, twice.
 
     The loop is blocked in both measurements until all have answered, so that they are resolved at once.
     """
@@ -126,17 +139,17 @@ def test_slow_callbacks_ahead_in_the_queue_are_event_loop_resume(drivers, call, 
         await getattr(driver.client, name)(*arguments)
         time.sleep(work_s)  # noqa: ASYNC251 - the fault
 
-    async def ten(work_s):
-        tasks = [asyncio.create_task(one(work_s)) for _ in range(10)]
+    async def five(work_s):
+        tasks = [asyncio.create_task(one(work_s)) for _ in range(5)]
         await asyncio.sleep(0)
-        time.sleep(0.06)  # noqa: ASYNC251
+        time.sleep(0.1)  # noqa: ASYNC251
         await asyncio.gather(*tasks)
 
-    driver.runner.run(ten(0))
-    clean = measure(lambda: driver.runner.run(ten(0)), name, "asyncio", times=5)
-    faulty = measure(lambda: driver.runner.run(ten(0.006)), name, "asyncio", times=5)
-    # The mean of 0, 6, ... 54 ms.
-    assert_grew(clean, faulty, "event_loop_resume", at_least_ms=25, at_most_ms=60)
+    driver.runner.run(five(0))
+    clean = measure(lambda: driver.runner.run(five(0)), name, "asyncio", times=5)
+    faulty = measure(lambda: driver.runner.run(five(0.015)), name, "asyncio", times=5)
+    # The mean of 0, 15, 30, 45 and 60 ms.
+    assert_grew(clean, faulty, "event_loop_resume", at_least_ms=29, at_most_ms=80)
 
 
 def test_waiting_for_others_in_a_gather_is_not_the_event_loops_fault(drivers, one_node):

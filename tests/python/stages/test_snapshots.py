@@ -42,7 +42,7 @@ def test_resets_from_several_threads_lose_and_double_nothing(drivers):
     snapshots.append(aerospike_py.stage_snapshot(reset=True))
     entries = [entry for snapshot in snapshots for entry in snapshot.operations]
     assert {(entry.operation, entry.lane) for entry in entries} == {("get", "sync")}
-    assert len([entry for entry in entries if entry.count]) > 3
+    assert len([entry for entry in entries if entry.count]) > 1
     assert sum(entry.count for entry in entries) == 1200
     wall = sum(entry.wall.total_ns for entry in entries)
     assert sum(stage.total_ns for entry in entries for stage in entry.stages.values()) == wall
