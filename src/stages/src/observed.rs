@@ -1,5 +1,6 @@
 //! Futures that carry a recorder: the operation itself, and the tasks it spawns.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,7 @@ impl Wake for StampWaker {
 #[derive(Default)]
 struct Poller {
     recorder: Option<Box<Recorder>>,
-    wake: Option<(Arc<StampWaker>, Waker)>,
+    wake: Option<Stamped>,
     polled: bool,
     /// When the polling thread last waited to be attached to the interpreter.
     gil_wait: Option<(u64, u64)>,
@@ -67,10 +68,12 @@ impl Poller {
         let woken = stamp.woken_at.swap(0, Ordering::AcqRel);
         let gil_wait = self.gil_wait.take();
         if self.polled {
-            let woken = if woken == 0 { now } else { woken };
             match gil_wait {
-                Some((from, until)) => recorder.resume_after_gil(woken, from, until, now),
-                None => recorder.resume(woken, now),
+                Some((from, until)) if woken != 0 => {
+                    recorder.resume_after_gil(woken, from, until, now);
+                }
+                _ if woken != 0 => recorder.resume(woken, now),
+                _ => recorder.look_again(now),
             }
         } else {
             self.polled = true;
@@ -81,27 +84,46 @@ impl Poller {
         self.recorder = installed.take();
         match &mut self.recorder {
             Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
-                recorder.settle(now_ns())
+                recorder.settle(now_ns());
             }
+            _ if outcome.is_ready() => self.retire(),
             _ => {}
         }
         outcome
     }
 
     fn stamped(&mut self, inner: &Waker) -> (Arc<StampWaker>, Waker) {
-        match &self.wake {
-            Some((stamp, waker)) if stamp.inner.will_wake(inner) => (stamp.clone(), waker.clone()),
-            _ => {
-                let stamp = Arc::new(StampWaker {
-                    inner: inner.clone(),
-                    woken_at: AtomicU64::new(0),
-                });
-                let waker = Waker::from(stamp.clone());
-                self.wake = Some((stamp.clone(), waker.clone()));
-                (stamp, waker)
-            }
+        let fits = |wake: &Stamped| wake.0.inner.will_wake(inner);
+        let wake = self.wake.take().filter(fits).or_else(|| {
+            // A thread that drives one operation after the other has the same waker every time.
+            let spare = SPARE.try_with(Cell::take).ok().flatten().filter(fits)?;
+            spare.0.woken_at.store(0, Ordering::Relaxed);
+            Some(spare)
+        });
+        let wake = wake.unwrap_or_else(|| {
+            let stamp = Arc::new(StampWaker {
+                inner: inner.clone(),
+                woken_at: AtomicU64::new(0),
+            });
+            let waker = Waker::from(stamp.clone());
+            (stamp, waker)
+        });
+        self.wake = Some(wake.clone());
+        wake
+    }
+
+    /// The operation is over: the next one on this thread may use its waker again.
+    fn retire(&mut self) {
+        if let Some(wake) = self.wake.take() {
+            let _ = SPARE.try_with(|spare| spare.set(Some(wake)));
         }
     }
+}
+
+type Stamped = (Arc<StampWaker>, Waker);
+
+thread_local! {
+    static SPARE: Cell<Option<Stamped>> = const { Cell::new(None) };
 }
 
 /// What an observed operation ends with: its value, and the recorder for the stages that follow.

@@ -248,6 +248,15 @@ impl Recorder {
         self.waits_in = None;
     }
 
+    /// The operation is polled again although nothing woke it.
+    #[inline]
+    pub fn look_again(&mut self, at: u64) {
+        if self.stage() == Stage::Unattributed {
+            self.enter(self.resume_to, at);
+        }
+        self.waits_in = None;
+    }
+
     /// As [`Recorder::resume`], for a thread that from `gil_from` to `gil_until` waited to be
     /// attached to the interpreter and could not have been polled.
     pub fn resume_after_gil(&mut self, woken: u64, gil_from: u64, gil_until: u64, at: u64) {

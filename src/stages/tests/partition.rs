@@ -364,6 +364,7 @@ enum Step {
     Event(Event),
     Enter(Stage),
     Resume,
+    LookAgain,
     Settle,
     Track(Vec<(u64, Event)>),
 }
@@ -396,6 +397,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         6 => any_event().prop_map(Step::Event),
         1 => (0..Stage::COUNT).prop_map(|index| Step::Enter(Stage::ALL[index])),
         2 => Just(Step::Resume),
+        1 => Just(Step::LookAgain),
         1 => Just(Step::Settle),
         1 => prop::collection::vec((0u64..200, any_event()), 0..12).prop_map(Step::Track),
     ]
@@ -417,6 +419,7 @@ proptest! {
                 Step::Enter(stage) => recorder.enter(stage, now),
                 // A wake-up can be stamped by another processor whose clock runs a little apart.
                 Step::Resume => recorder.resume(now.saturating_sub(skew), now),
+                Step::LookAgain => recorder.look_again(now),
                 Step::Settle => recorder.settle(now),
                 Step::Track(events) => {
                     let mut track = recorder.start_track(now.saturating_sub(skew));

@@ -62,7 +62,7 @@ def test_a_server_that_does_not_answer_is_met_in_network_wait(drivers, one_node,
         entry = failure(drivers[lane, 1], call, aerospike_py.AerospikeTimeoutError, policy=IMPATIENT)
     assert entry.errors == {"timeout": 1}
     assert entry.failed_in == {"network_wait": 1}
-    assert 50e6 <= entry.stages["network_wait"].total_ns <= 100e6
+    assert 50e6 <= entry.stages["network_wait"].total_ns <= 250e6
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -74,7 +74,7 @@ def test_a_node_that_does_not_answer_delays_the_batch_by_its_deadline(drivers, t
     assert results == {aerospike_py.AEROSPIKE_OK, aerospike_py.AEROSPIKE_ERR_TIMEOUT}
     entry = recorded("batch_read", lane)
     assert entry.errors == {}
-    assert 50e6 <= entry.stages["network_wait"].total_ns <= 100e6
+    assert 50e6 <= entry.stages["network_wait"].total_ns <= 250e6
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,12 @@ def test_a_cancelled_task_keeps_the_stage_it_was_cancelled_in(drivers, servers, 
         # The runtime notices in its own time.
         await asyncio.sleep(0.02)
 
-    with servers[nodes].fault("delay=120ms", command=command):
+    with servers[nodes].fault("delay=400ms", command=command):
         driver.runner.run(cancelling())
         entry = recorded(name, "asyncio")
     assert entry.errors == {"cancelled": 1}
     assert entry.failed_in == {"network_wait": 1}
-    assert 15e6 <= entry.wall.total_ns <= 110e6
+    assert 15e6 <= entry.wall.total_ns <= 350e6
     # Also where a batch was waiting for tasks of its own: they were waiting for their nodes.
     assert entry.stages["network_wait"].total_ns >= 15e6
 
