@@ -89,11 +89,11 @@ test-rust: $(VENV)/.ready ## Run the Rust tests
 	@scripts/test-rust $(VENV) $(NEXTEST_VERSION) $(LOCKED)
 
 .PHONY: test-python
-test-python: build ## Run the Python tests on .venv (PYTEST="-k name" selects)
+test-python: build peers ## Run the Python tests on .venv (PYTEST="-k name" selects)
 	$(VENV_PYTHON) -m pytest $(PYTEST)
 
 .PHONY: test-free-threaded
-test-free-threaded: ## Run the Python tests without the GIL, if there is such an interpreter
+test-free-threaded: peers ## Run the Python tests without the GIL, if there is such an interpreter
 	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" $(PYTEST)
 
 .PHONY: soak

@@ -63,9 +63,7 @@ def load(client: Client, progress: Progress = lambda records: None) -> int:
 
 def keys_of_request(rng: random.Random) -> list[list[Key]]:
     """The keys of one request: for each set, 200 different records."""
-    return [
-        [(NAMESPACE, name, f"key-{n}") for n in rng.sample(range(RECORDS_PER_SET), KEYS_PER_SET)] for name in SETS
-    ]
+    return [[(NAMESPACE, name, f"key-{n}") for n in rng.sample(range(RECORDS_PER_SET), KEYS_PER_SET)] for name in SETS]
 
 
 def requests(seed: int, count: int = 20) -> Iterator[list[list[Key]]]:

@@ -30,7 +30,28 @@ SINGLE_LIMIT_NS = 600
 BATCH_LIMIT_PERCENT = 1.0
 
 Key = tuple[str, str, int]
-Block = Callable[[int], int]
+Block = Callable[[int], "Taken"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a block took: wall time, and processor time of the whole process."""
+
+    wall_ns: float
+    cpu_ns: float
+
+    def per(self, operations: int) -> Taken:
+        return Taken(self.wall_ns / operations, self.cpu_ns / operations)
+
+
+class Stopwatch:
+    """Runs from its creation on."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter_ns(), time.process_time_ns()
+
+    def taken(self) -> Taken:
+        return Taken(time.perf_counter_ns() - self._wall, time.process_time_ns() - self._cpu)
 
 
 def records() -> list[tuple[Key, dict[str, object]]]:
@@ -61,39 +82,39 @@ CASES = (
 
 
 def sync_block(client: Client, name: str) -> Block:
-    """A block of operations, one after the other; returns how long it took in nanoseconds."""
+    """A block of operations, one after the other; returns what it took."""
 
-    def get(count: int) -> int:
-        started = time.perf_counter_ns()
+    def get(count: int) -> Taken:
+        watch = Stopwatch()
         for n in range(count):
             client.get(KEY_LIST[n % KEYS])
-        return time.perf_counter_ns() - started
+        return watch.taken()
 
-    def batch(count: int) -> int:
-        started = time.perf_counter_ns()
+    def batch(count: int) -> Taken:
+        watch = Stopwatch()
         for _ in range(count):
             client.batch_read(KEY_LIST).to_dict()
-        return time.perf_counter_ns() - started
+        return watch.taken()
 
     return get if name == "get" else batch
 
 
 def async_block(client: AsyncClient, loop: asyncio.AbstractEventLoop, name: str) -> Block:
-    async def get(count: int) -> int:
-        started = time.perf_counter_ns()
+    async def get(count: int) -> Taken:
+        watch = Stopwatch()
         for n in range(count):
             await client.get(KEY_LIST[n % KEYS])
-        return time.perf_counter_ns() - started
+        return watch.taken()
 
-    async def batch(count: int) -> int:
-        started = time.perf_counter_ns()
+    async def batch(count: int) -> Taken:
+        watch = Stopwatch()
         for _ in range(count):
             (await client.batch_read(KEY_LIST)).to_dict()
-        return time.perf_counter_ns() - started
+        return watch.taken()
 
-    coroutine: Callable[[int], Coroutine[object, object, int]] = get if name == "get" else batch
+    coroutine: Callable[[int], Coroutine[object, object, Taken]] = get if name == "get" else batch
 
-    def run(count: int) -> int:
+    def run(count: int) -> Taken:
         return loop.run_until_complete(coroutine(count))
 
     return run
@@ -101,7 +122,7 @@ def async_block(client: AsyncClient, loop: asyncio.AbstractEventLoop, name: str)
 
 @dataclass
 class Cost:
-    """What stages cost in one case: medians over rounds."""
+    """What stages cost in one case, per operation: medians over rounds."""
 
     name: str
     lane: str
@@ -109,32 +130,32 @@ class Cost:
     on_minus_off_ns: float
     on_over_off: float
     off_over_off: float
+    cpu_on_minus_off_ns: float
+    cpu_on_over_off: float
 
 
 def measure(case: Case, block: Block, rounds: int, rng: random.Random) -> Cost:
-    def timed(stages: bool) -> float:
+    def timed(stages: bool) -> Taken:
         aerospike_py.set_internal_stage_metrics_enabled(stages)
-        return block(case.operations) / case.operations
+        return block(case.operations).per(case.operations)
 
     timed(False), timed(True)
-    base, differences, ratios, noise = [], [], [], []
+    taken: dict[str, list[Taken]] = {"off": [], "on": [], "off again": []}
     for _ in range(rounds):
-        order = ["off", "on", "off again"]
-        rng.shuffle(order)
-        times = {which: timed(which == "on") for which in order}
-        off = (times["off"] + times["off again"]) / 2
-        base.append(off)
-        differences.append(times["on"] - off)
-        ratios.append(times["on"] / off)
-        noise.append(times["off"] / times["off again"])
+        for which in rng.sample(list(taken), k=len(taken)):
+            taken[which].append(timed(which == "on"))
     aerospike_py.set_internal_stage_metrics_enabled(False)
+    together = list(zip(taken["off"], taken["on"], taken["off again"], strict=True))
+    median = statistics.median
     return Cost(
         case.name,
         case.lane,
-        statistics.median(base),
-        statistics.median(differences),
-        statistics.median(ratios),
-        statistics.median(noise),
+        off_ns=median((off.wall_ns + again.wall_ns) / 2 for off, _, again in together),
+        on_minus_off_ns=median(on.wall_ns - (off.wall_ns + again.wall_ns) / 2 for off, on, again in together),
+        on_over_off=median(2 * on.wall_ns / (off.wall_ns + again.wall_ns) for off, on, again in together),
+        off_over_off=median(off.wall_ns / again.wall_ns for off, _, again in together),
+        cpu_on_minus_off_ns=median(on.cpu_ns - (off.cpu_ns + again.cpu_ns) / 2 for off, on, again in together),
+        cpu_on_over_off=median(2 * on.cpu_ns / (off.cpu_ns + again.cpu_ns) for off, on, again in together),
     )
 
 
@@ -191,11 +212,15 @@ def count_instructions(case: Case, stages: bool, hosts: list[tuple[str, int]]) -
 
 
 def show(costs: list[Cost]) -> None:
-    print(f"{'operation':<12} {'lane':<6} {'off':>12} {'on - off':>12} {'on / off':>10} {'off / off':>10}")
+    print(
+        f"{'operation':<12} {'lane':<6} {'off':>11} {'on - off':>11} {'on / off':>9} {'off / off':>9} "
+        f"{'CPU on - off':>13} {'CPU on / off':>12}"
+    )
     for cost in costs:
         print(
-            f"{cost.name:<12} {cost.lane:<6} {cost.off_ns / 1e3:>9.1f} us {cost.on_minus_off_ns:>9.0f} ns "
-            f"{cost.on_over_off:>10.4f} {cost.off_over_off:>10.4f}"
+            f"{cost.name:<12} {cost.lane:<6} {cost.off_ns / 1e3:>8.1f} us {cost.on_minus_off_ns:>8.0f} ns "
+            f"{cost.on_over_off:>9.4f} {cost.off_over_off:>9.4f} {cost.cpu_on_minus_off_ns:>10.0f} ns "
+            f"{cost.cpu_on_over_off:>12.4f}"
         )
 
 
