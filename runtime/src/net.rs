@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use aerospike_stages::clock::now_ns;
 use aerospike_stages::{current, Event, NodeId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::ToSocketAddrs;
@@ -65,7 +66,7 @@ impl TcpStream {
     fn begin_write(&self) {
         current::with(|recorder| {
             recorder.set_node(self.node);
-            recorder.on(Event::WriteBegin, aerospike_stages::clock::now_ns());
+            recorder.on(Event::WriteBegin, now_ns());
         });
     }
 
@@ -95,25 +96,21 @@ impl AsyncRead for TcpStream {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
         let bytes = buffer.filled().len() - before;
         if let Some(began) = began {
-            match &polled {
-                Poll::Pending => current::note_at(
-                    Event::ReadPending {
-                        replied: self.replied,
-                    },
-                    began,
-                ),
+            let replied = self.replied;
+            current::with(|recorder| match &polled {
+                Poll::Pending => recorder.on(Event::ReadPending { replied }, began),
                 Poll::Ready(Ok(())) if bytes > 0 => {
-                    current::note_at(Event::ReadBegin, began);
-                    current::note(Event::ReadEnd { bytes });
+                    recorder.on(Event::ReadBegin, began);
+                    recorder.on(Event::ReadEnd { bytes }, now_ns());
                 }
                 Poll::Ready(_) => {
                     // Without a byte of the reply the operation was still waiting for it.
-                    if self.replied {
-                        current::note_at(Event::ReadBegin, began);
+                    if replied {
+                        recorder.on(Event::ReadBegin, began);
                     }
-                    current::note(Event::StreamFailed);
+                    recorder.on(Event::StreamFailed, now_ns());
                 }
-            }
+            });
         }
         self.replied |= bytes > 0;
         polled
@@ -161,7 +158,7 @@ impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         current::with(|recorder| {
             recorder.set_node(self.node);
-            recorder.on(Event::Probe, aerospike_stages::clock::now_ns());
+            recorder.on(Event::Probe, now_ns());
         });
         self.inner.as_fd()
     }

@@ -173,7 +173,7 @@ impl Recorder {
     /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
     #[inline]
     pub fn enter(&mut self, stage: Stage, at: u64) {
-        let node = if stage.describe().per_node {
+        let node = if stage.is_per_node() {
             self.node
         } else {
             NodeId::NONE
@@ -319,7 +319,7 @@ impl Recorder {
             return;
         }
         let mut unfinished = self.spawned.iter().filter_map(TrackSlot::unfinished);
-        let culprit = unfinished.rfind(|(stage, _)| stage.describe().per_node);
+        let culprit = unfinished.rfind(|(stage, _)| stage.is_per_node());
         if let Some((stage, node)) = culprit {
             self.timeline.relabel(stage, node);
         }

@@ -224,12 +224,32 @@ impl Stage {
         self.describe().name
     }
 
+    /// Whether its time is also added up per node.
+    #[inline]
+    #[must_use]
+    pub const fn is_per_node(self) -> bool {
+        PER_NODE & (1 << self as u32) != 0
+    }
+
     /// Position in [`Stage::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 }
+
+/// A bit for every stage that belongs to a node, so that asking costs no look at the table.
+const PER_NODE: u32 = {
+    let mut bits = 0;
+    let mut position = 0;
+    while position < Stage::COUNT {
+        if DESCRIPTIONS[position].per_node {
+            bits |= 1 << position;
+        }
+        position += 1;
+    }
+    bits
+};
 
 #[cfg(test)]
 mod tests {
