@@ -534,6 +534,15 @@ impl Operation {
         }
     }
 
+    /// What `cancel` was told; asyncio's `gather` reads it.
+    #[getter(_cancel_message)]
+    fn cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match &self.started.get()?.lock().phase {
+            Phase::Cancelled(message) => message.as_ref().map(|message| message.clone_ref(py)),
+            _ => None,
+        }
+    }
+
     fn _make_cancelled_error(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let error = match &self.shared()?.lock().phase {
             Phase::Cancelled(message) => cancelled(py, message.as_ref()),

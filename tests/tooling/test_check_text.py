@@ -84,3 +84,9 @@ def test_ignored_and_binary_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "build" / "bad.py").write_text("import os\n")
     (tmp_path / "picture.rs").write_bytes(b"\x00\x01")
     assert [name for name, _ in check_text.tracked_texts(tmp_path)] == [".gitignore"]
+
+
+def test_pictures_may_carry_the_markers_of_their_script() -> None:
+    text = "<svg><!-- TODO of a library --></svg>\n"
+    assert not list(check_text.violations("docs/images/picture.svg", text))
+    assert [rule for _, rule, _ in check_text.violations("docs/picture.md", text)] == ["marker"]

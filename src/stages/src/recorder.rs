@@ -61,6 +61,13 @@ pub struct Recorder {
     /// The stage in which the attempt failed, until another attempt gets a connection.
     failed_in: Option<Stage>,
     attempts: u32,
+    /// What only operations with several tasks have, and tests.
+    extra: Option<Box<Extra>>,
+}
+
+/// Kept apart so that the recorder of an ordinary operation stays small.
+#[derive(Debug, Default)]
+struct Extra {
     tracks: Vec<Track>,
     /// Every task that was spawned, whether or not it is waited for.
     spawned: Vec<TrackSlot>,
@@ -81,17 +88,13 @@ impl Recorder {
 
     /// Starts over with another operation, keeping the memory.
     pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
-        self.timeline.restart(at, Stage::KeyParse);
-        self.tracks.clear();
-        self.spawned.clear();
-        let timeline = std::mem::replace(&mut self.timeline, Timeline::EMPTY);
-        let tracks = std::mem::take(&mut self.tracks);
-        let spawned = std::mem::take(&mut self.spawned);
-        *self = Recorder {
-            tracks,
-            spawned,
-            ..Self::with(next_operation_id(), operation, lane, timeline)
-        };
+        let mut timeline = std::mem::replace(&mut self.timeline, Timeline::EMPTY);
+        timeline.restart(at, Stage::KeyParse);
+        *self = Self::with(next_operation_id(), operation, lane, timeline);
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// Starts a track: a task that the operation spawned.
@@ -103,7 +106,13 @@ impl Recorder {
             self.lane,
             Timeline::start(at, Stage::WakeDelay),
         );
-        track.events = self.events.as_ref().map(|_| Vec::new());
+        if self
+            .extra
+            .as_ref()
+            .is_some_and(|extra| extra.events.is_some())
+        {
+            track.keep_events();
+        }
         track
     }
 
@@ -118,21 +127,22 @@ impl Recorder {
             resume_to: Stage::PoolAcquire,
             failed_in: None,
             attempts: 0,
-            tracks: Vec::new(),
-            spawned: Vec::new(),
-            events: None,
+            extra: None,
         }
     }
 
     /// Makes the recorder keep every event, for tests of the event contract.
     pub fn keep_events(&mut self) {
-        self.events = Some(Vec::new());
+        self.extra().events = Some(Vec::new());
     }
 
     /// The events kept so far.
     #[must_use]
     pub fn events(&self) -> &[Stamped] {
-        self.events.as_deref().unwrap_or_default()
+        self.extra
+            .as_ref()
+            .and_then(|extra| extra.events.as_deref())
+            .unwrap_or_default()
     }
 
     /// Which operation this is.
@@ -161,7 +171,9 @@ impl Recorder {
     /// The tracks whose results the operation has taken.
     #[must_use]
     pub fn tracks(&self) -> &[Track] {
-        &self.tracks
+        self.extra
+            .as_ref()
+            .map_or(&[], |extra| extra.tracks.as_slice())
     }
 
     /// From now on the operation talks to `node`.
@@ -184,7 +196,7 @@ impl Recorder {
     /// What the driver did.
     #[inline]
     pub fn on(&mut self, event: Event, at: u64) {
-        if let Some(events) = &mut self.events {
+        if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
             events.push(Stamped { event, at });
         }
         match event {
@@ -309,7 +321,7 @@ impl Recorder {
 
     /// Remembers a spawned task.
     pub fn remember(&mut self, slot: TrackSlot) {
-        self.spawned.push(slot);
+        self.extra().spawned.push(slot);
     }
 
     /// The caller gave up while tasks were still running: what they wait for is what the
@@ -318,7 +330,8 @@ impl Recorder {
         if self.stage() != Stage::FanIn {
             return;
         }
-        let mut unfinished = self.spawned.iter().filter_map(TrackSlot::unfinished);
+        let Some(extra) = &self.extra else { return };
+        let mut unfinished = extra.spawned.iter().filter_map(TrackSlot::unfinished);
         let culprit = unfinished.rfind(|(stage, _)| stage.is_per_node());
         if let Some((stage, node)) = culprit {
             self.timeline.relabel(stage, node);
@@ -328,7 +341,7 @@ impl Recorder {
     /// Takes over what a joined task recorded.
     pub fn adopt(&mut self, track: Track) {
         self.attempts += track.attempts;
-        self.tracks.push(track);
+        self.extra().tracks.push(track);
     }
 
     /// Ends a track.
@@ -339,7 +352,7 @@ impl Recorder {
             timeline: self.timeline,
             attempts: self.attempts,
             failed_in: self.failed_in,
-            events: self.events,
+            events: self.extra.and_then(|extra| extra.events),
         }
     }
 
@@ -363,10 +376,10 @@ impl Recorder {
     /// Calls `visit` with the segments of a closed operation, on its critical path.
     #[inline]
     pub fn visit(&self, visit: impl FnMut(Segment)) {
-        if self.tracks.is_empty() {
+        if self.tracks().is_empty() {
             self.timeline.visit(visit);
         } else {
-            overlay(&self.timeline.segments(), &self.tracks)
+            overlay(&self.timeline.segments(), self.tracks())
                 .into_iter()
                 .for_each(visit);
         }
@@ -382,7 +395,7 @@ impl Recorder {
     }
 
     fn failure_stage(&self, last: Stage) -> Stage {
-        let of_tracks = || self.tracks.iter().rev().find_map(|track| track.failed_in);
+        let of_tracks = || self.tracks().iter().rev().find_map(|track| track.failed_in);
         self.failed_in.or_else(of_tracks).unwrap_or(last)
     }
 }

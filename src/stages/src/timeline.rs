@@ -8,13 +8,34 @@ use crate::table::Stage;
 
 /// From `at` on, `stage` runs (at `node`, where the stage has one).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Nanoseconds on the recorder's clock.
-    pub at: u64,
-    /// The stage that starts.
-    pub stage: Stage,
-    /// The node the stage is spent on.
-    pub node: NodeId,
+struct Mark {
+    at: u64,
+    stage: Stage,
+    node: NodeId,
+}
+
+/// A mark in eight bytes, its time relative to the timeline's start: an operation is written on
+/// one processor and read on another, and every cache line of it has to travel.
+#[derive(Debug, Clone, Copy)]
+struct Packed(u64);
+
+/// The longest that an operation can be told to take: 78 hours.
+const LONGEST: u64 = (1 << 48) - 1;
+
+impl Packed {
+    #[inline]
+    fn new(mark: Mark, start: u64) -> Self {
+        Packed(((mark.at - start) << 16) | ((mark.stage as u64) << 8) | mark.node.index() as u64)
+    }
+
+    #[inline]
+    fn mark(self, start: u64) -> Mark {
+        Mark {
+            at: start + (self.0 >> 16),
+            stage: Stage::ALL[(self.0 >> 8) as usize & 0xff],
+            node: NodeId::from_index(self.0 as usize & 0xff),
+        }
+    }
 }
 
 /// A stage with its boundaries.
@@ -37,7 +58,8 @@ pub const MAX_MARKS: usize = 512;
 /// The marks of one operation, or of one of its tracks.
 #[derive(Debug, Clone)]
 pub struct Timeline {
-    marks: Vec<Mark>,
+    start: u64,
+    marks: Vec<Packed>,
     last: Mark,
     /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
     folded: Option<Box<Folded>>,
@@ -53,6 +75,7 @@ struct Folded {
 impl Timeline {
     /// Holds nothing and owns nothing; only good for being replaced.
     pub(crate) const EMPTY: Timeline = Timeline {
+        start: 0,
         marks: Vec::new(),
         last: Mark {
             at: 0,
@@ -66,24 +89,17 @@ impl Timeline {
     /// Starts with `stage` running from `at`.
     #[must_use]
     pub fn start(at: u64, stage: Stage) -> Self {
-        let last = Mark {
-            at,
-            stage,
-            node: NodeId::NONE,
+        let mut timeline = Timeline {
+            marks: Vec::with_capacity(32),
+            ..Self::EMPTY
         };
-        let mut marks = Vec::with_capacity(48);
-        marks.push(last);
-        Timeline {
-            marks,
-            last,
-            folded: None,
-            end: None,
-        }
+        timeline.restart(at, stage);
+        timeline
     }
 
     /// Starts over, keeping the memory.
     pub fn restart(&mut self, at: u64, stage: Stage) {
-        self.marks.clear();
+        self.start = at;
         self.folded = None;
         self.end = None;
         self.last = Mark {
@@ -91,7 +107,8 @@ impl Timeline {
             stage,
             node: NodeId::NONE,
         };
-        self.marks.push(self.last);
+        self.marks.clear();
+        self.marks.push(Packed::new(self.last, at));
     }
 
     /// The stage that is running.
@@ -104,7 +121,7 @@ impl Timeline {
     /// When the timeline started.
     #[must_use]
     pub fn started(&self) -> u64 {
-        self.marks[0].at
+        self.start
     }
 
     /// From `at` on, `stage` runs. Does nothing when it already runs on that node.
@@ -115,14 +132,14 @@ impl Timeline {
             return;
         }
         let mark = Mark {
-            at: at.max(last.at),
+            at: at.clamp(last.at, (self.start + LONGEST).max(last.at)),
             stage,
             node,
         };
         if let Some(folded) = &mut self.folded {
             folded.sums[last.stage.index()] += mark.at - last.at;
         } else if self.marks.len() < MAX_MARKS {
-            self.marks.push(mark);
+            self.marks.push(Packed::new(mark, self.start));
         } else {
             let mut sums = [0; Stage::COUNT];
             sums[last.stage.index()] = mark.at - last.at;
@@ -144,7 +161,7 @@ impl Timeline {
         };
         if self.folded.is_none() {
             if let Some(mark) = self.marks.last_mut() {
-                *mark = self.last;
+                *mark = Packed::new(self.last, self.start);
             }
         }
     }
@@ -168,8 +185,8 @@ impl Timeline {
             Some(folded) => folded.from,
             None => self.ended(),
         };
-        let mut open: Option<&Mark> = None;
-        let mut close = |mark: &Mark, end: u64| {
+        let mut open: Option<Mark> = None;
+        let mut close = |mark: Mark, end: u64| {
             if end > mark.at {
                 visit(Segment {
                     stage: mark.stage,
@@ -179,7 +196,7 @@ impl Timeline {
                 });
             }
         };
-        for mark in &self.marks {
+        for mark in self.marks.iter().map(|packed| packed.mark(self.start)) {
             if let Some(before) = open.replace(mark) {
                 close(before, mark.at);
             }
@@ -254,6 +271,18 @@ mod tests {
         timeline.finish(90);
         assert_eq!(timeline.ended(), 150);
         assert_eq!(total(&timeline.segments(), Stage::Dispatch), 0);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_does_not_break_the_partition() {
+        let mut timeline = Timeline::start(50, Stage::KeyParse);
+        timeline.enter(Stage::Dispatch, NodeId::OVERFLOW, u64::MAX);
+        timeline.enter(Stage::ToDict, NodeId::NONE, u64::MAX);
+        timeline.finish(u64::MAX);
+        let segments = timeline.segments();
+        assert_eq!(segments[0].end, 50 + LONGEST);
+        assert_eq!(segments[1].stage, Stage::ToDict);
+        assert_eq!(segments[1].start, segments[0].end);
     }
 
     #[test]

@@ -123,7 +123,11 @@ class History:
 
     async def end(self) -> None:
         outcomes = await asyncio.wait_for(asyncio.gather(*self.tasks, return_exceptions=True), 20)
-        final = (await asyncio.gather(self.operation, return_exceptions=True))[0]
+        gathered = asyncio.gather(self.operation, return_exceptions=True)
+        # A gather that misses the end of its operations cannot be cancelled either.
+        done, _ = await asyncio.wait([gathered], timeout=5)
+        assert done
+        final = gathered.result()[0]
         await asyncio.sleep(0)
         assert self.operation.done()
         # Once done, for ever done.

@@ -54,6 +54,21 @@ async def test_cancelling_a_gather_cancels_its_operations(async_client: AsyncCli
         assert all(operation.cancelled() for operation in operations)
 
 
+async def test_gather_returns_cancellations(async_client: AsyncClient, server: EmbeddedServer) -> None:
+    await fill(async_client, 1)
+    with server.fault("stall", command="write"):
+        doomed = async_client.put(key(0), {"n": 7}, policy=PATIENT)
+        gathered = asyncio.gather(doomed, async_client.get(key(0)), return_exceptions=True)
+        doomed.cancel(msg="enough")
+        done, _ = await asyncio.wait([gathered], timeout=10)
+    # A gather that misses the end of its operations cannot be cancelled either.
+    assert done
+    results = gathered.result()
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[0].args == ("enough",)
+    assert results[1].bins == {"n": 0}
+
+
 async def test_wait_takes_tasks_made_of_operations(async_client: AsyncClient, server: EmbeddedServer) -> None:
     await fill(async_client, 2)
     with server.fault("stall", command="write"):
