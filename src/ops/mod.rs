@@ -10,6 +10,9 @@ pub mod session;
 pub mod shortage;
 pub mod single;
 
+use std::future::Future;
+use std::pin::Pin;
+
 use crate::error::Fault;
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
@@ -23,11 +26,11 @@ pub async fn execute(session: &Session, request: Request) -> Result<Reply, Fault
         return Err(Fault::Closed);
     }
     let unbounded = request.is_unbounded();
-    let operation = dispatch(session, request);
+    let mut operation = dispatch(session, request);
     let result = if unbounded {
         tokio::select! {
             biased;
-            result = operation => result,
+            result = &mut operation => result,
             () = session.closing() => Err(Fault::Closed),
         }
     } else {
@@ -45,26 +48,32 @@ pub async fn execute(session: &Session, request: Request) -> Result<Reply, Fault
     })
 }
 
-async fn dispatch(session: &Session, request: Request) -> Result<Reply, Fault> {
+type Operation<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>>;
+
+/// The future of an operation, on the heap: the largest of them is many kilobytes, and held by value
+/// it would be copied at every hand-over of every operation, however small.
+fn dispatch(session: &Session, request: Request) -> Operation<'_> {
     match request {
-        Request::Get(request) | Request::Select(request) => single::get(session, request).await,
-        Request::Exists(request) => single::exists(session, request).await,
-        Request::Put(request) | Request::RemoveBin(request) => single::put(session, request).await,
-        Request::Remove(request) => single::remove(session, request).await,
-        Request::Touch(request) => single::touch(session, request).await,
-        Request::Append(request) => single::append(session, request).await,
-        Request::Prepend(request) => single::prepend(session, request).await,
-        Request::Increment(request) => single::increment(session, request).await,
-        Request::Operate(request) => single::operate(session, request).await,
-        Request::OperateOrdered(request) => single::operate_ordered(session, request).await,
-        Request::BatchRead(request) => batch::read(session, *request).await,
-        Request::BatchWrite(request) => batch::write(session, *request).await,
-        Request::BatchOperate(request) => batch::operate(session, *request).await,
-        Request::BatchRemove(request) => batch::remove(session, *request).await,
-        Request::Truncate(request) => admin::truncate(session, request).await,
-        Request::InfoAll(request) => admin::info_all(session, request).await,
-        Request::InfoRandomNode(request) => admin::info_random_node(session, request).await,
-        Request::Ping => admin::ping(session).await,
+        Request::Get(request) | Request::Select(request) => Box::pin(single::get(session, request)),
+        Request::Exists(request) => Box::pin(single::exists(session, request)),
+        Request::Put(request) | Request::RemoveBin(request) => {
+            Box::pin(single::put(session, request))
+        }
+        Request::Remove(request) => Box::pin(single::remove(session, request)),
+        Request::Touch(request) => Box::pin(single::touch(session, request)),
+        Request::Append(request) => Box::pin(single::append(session, request)),
+        Request::Prepend(request) => Box::pin(single::prepend(session, request)),
+        Request::Increment(request) => Box::pin(single::increment(session, request)),
+        Request::Operate(request) => Box::pin(single::operate(session, request)),
+        Request::OperateOrdered(request) => Box::pin(single::operate_ordered(session, request)),
+        Request::BatchRead(request) => Box::pin(batch::read(session, *request)),
+        Request::BatchWrite(request) => Box::pin(batch::write(session, *request)),
+        Request::BatchOperate(request) => Box::pin(batch::operate(session, *request)),
+        Request::BatchRemove(request) => Box::pin(batch::remove(session, *request)),
+        Request::Truncate(request) => Box::pin(admin::truncate(session, request)),
+        Request::InfoAll(request) => Box::pin(admin::info_all(session, request)),
+        Request::InfoRandomNode(request) => Box::pin(admin::info_random_node(session, request)),
+        Request::Ping => Box::pin(admin::ping(session)),
     }
 }
 

@@ -103,6 +103,29 @@ impl Cells {
         bump(&self.ended[outcome as usize], 1);
     }
 
+    fn add_node(&self, node: NodeId, stages: &[u64; Stage::COUNT]) {
+        if node == NodeId::NONE {
+            return;
+        }
+        let sums = self.nodes[node.index()].get_or_init(Box::default);
+        for stage in Stage::ALL.into_iter().filter(|stage| stage.is_per_node()) {
+            bump(&sums[stage.index()], stages[stage.index()]);
+        }
+    }
+
+    fn add_segments(&self, recorder: &Recorder) -> [u64; Stage::COUNT] {
+        let mut stages = [0; Stage::COUNT];
+        recorder.visit(|segment| {
+            let nanos = segment.end - segment.start;
+            stages[segment.stage.index()] += nanos;
+            if segment.node != NodeId::NONE {
+                let sums = self.nodes[segment.node.index()].get_or_init(Box::default);
+                bump(&sums[segment.stage.index()], nanos);
+            }
+        });
+        stages
+    }
+
     /// Adds a consistent copy to `totals`. A writer that never pauses could keep a reader for
     /// ever, so in the end the reader takes what it gets.
     fn read(&self, totals: &mut Totals) {
@@ -213,15 +236,13 @@ fn record(recorder: &mut Recorder, outcome: Outcome, at: u64, timed: bool) {
     let ending = recorder.close(outcome, at);
     with_shard(|shard| {
         shard.cells(origin.operation, origin.lane).write(|cells| {
-            let mut stages = [0u64; Stage::COUNT];
-            recorder.visit(|segment| {
-                let nanos = segment.end - segment.start;
-                stages[segment.stage.index()] += nanos;
-                if segment.node != NodeId::NONE {
-                    let sums = cells.nodes[segment.node.index()].get_or_init(Box::default);
-                    bump(&sums[segment.stage.index()], nanos);
+            let stages = match recorder.simple_sums() {
+                Some((stages, node)) => {
+                    cells.add_node(node, &stages);
+                    stages
                 }
-            });
+                None => cells.add_segments(recorder),
+            };
             if timed {
                 cells.time(outcome, ending.wall);
             }

@@ -13,7 +13,7 @@ use crate::clock::now_ns;
 use crate::collector;
 use crate::current;
 use crate::event::Event;
-use crate::operation::Outcome;
+use crate::operation::{Lane, Outcome};
 use crate::recorder::Recorder;
 use crate::track::TrackSlot;
 
@@ -86,7 +86,9 @@ impl Poller {
             Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
                 recorder.settle(now_ns());
             }
-            _ if outcome.is_ready() => self.retire(),
+            Some(recorder) if outcome.is_ready() && recorder.origin().lane == Lane::Sync => {
+                self.retire()
+            }
             _ => {}
         }
         outcome

@@ -54,6 +54,7 @@ pub struct Recorder {
     lane: Lane,
     timeline: Timeline,
     node: NodeId,
+    several_nodes: bool,
     /// The stage that explains why the current poll is going to end pending.
     waits_in: Option<Stage>,
     /// The stage to go back to when a timer call returns or the task is polled again.
@@ -123,6 +124,7 @@ impl Recorder {
             lane,
             timeline,
             node: NodeId::NONE,
+            several_nodes: false,
             waits_in: None,
             resume_to: Stage::PoolAcquire,
             failed_in: None,
@@ -179,6 +181,7 @@ impl Recorder {
     /// From now on the operation talks to `node`.
     #[inline]
     pub fn set_node(&mut self, node: NodeId) {
+        self.several_nodes |= self.node != node && self.node != NodeId::NONE;
         self.node = node;
     }
 
@@ -371,6 +374,15 @@ impl Recorder {
             wall: self.timeline.ended() - self.timeline.started(),
             attempts: self.attempts,
         }
+    }
+
+    /// Time by stage of a closed operation, and the node it all belongs to: for operations that
+    /// had no tasks and talked to one node, which need no look at their segments.
+    #[inline]
+    #[must_use]
+    pub fn simple_sums(&self) -> Option<([u64; Stage::COUNT], NodeId)> {
+        let simple = self.tracks().is_empty() && !self.several_nodes;
+        simple.then(|| (self.timeline.sums(), self.node))
     }
 
     /// Calls `visit` with the segments of a closed operation, on its critical path.

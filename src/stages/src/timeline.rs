@@ -61,6 +61,8 @@ pub struct Timeline {
     start: u64,
     marks: Vec<Packed>,
     last: Mark,
+    /// Time by stage up to the last mark.
+    sums: [u64; Stage::COUNT],
     /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
     folded: Option<Box<Folded>>,
     end: Option<u64>,
@@ -82,6 +84,7 @@ impl Timeline {
             stage: Stage::Unattributed,
             node: NodeId::NONE,
         },
+        sums: [0; Stage::COUNT],
         folded: None,
         end: None,
     };
@@ -100,6 +103,7 @@ impl Timeline {
     /// Starts over, keeping the memory.
     pub fn restart(&mut self, at: u64, stage: Stage) {
         self.start = at;
+        self.sums = [0; Stage::COUNT];
         self.folded = None;
         self.end = None;
         self.last = Mark {
@@ -136,6 +140,7 @@ impl Timeline {
             stage,
             node,
         };
+        self.sums[last.stage.index()] += mark.at - last.at;
         if let Some(folded) = &mut self.folded {
             folded.sums[last.stage.index()] += mark.at - last.at;
         } else if self.marks.len() < MAX_MARKS {
@@ -175,6 +180,15 @@ impl Timeline {
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.end.unwrap_or(self.last.at)
+    }
+
+    /// Time by stage, without looking at the marks.
+    #[inline]
+    #[must_use]
+    pub fn sums(&self) -> [u64; Stage::COUNT] {
+        let mut sums = self.sums;
+        sums[self.last.stage.index()] += self.ended() - self.last.at;
+        sums
     }
 
     /// Calls `visit` with the segments in order, zero-length ones left out. Folded time follows as
