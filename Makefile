@@ -99,6 +99,7 @@ test-free-threaded: peers ## Run the Python tests without the GIL, if there is s
 .PHONY: soak
 soak: build ## Run the long tests that make test leaves out
 	$(VENV_PYTHON) -m pytest -m soak $(PYTEST)
+	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" -m soak $(PYTEST)
 
 ##@ Measurements and wheels
 

@@ -57,7 +57,7 @@ async def test_cancelling_a_gather_cancels_its_operations(async_client: AsyncCli
 async def test_gather_returns_cancellations(async_client: AsyncClient, server: EmbeddedServer) -> None:
     await fill(async_client, 1)
     with server.fault("stall", command="write"):
-        doomed = async_client.put(key(0), {"n": 7}, policy=PATIENT)
+        doomed = async_client.put(key(1), {"n": 7}, policy=PATIENT)
         gathered = asyncio.gather(doomed, async_client.get(key(0)), return_exceptions=True)
         doomed.cancel(msg="enough")
         done, _ = await asyncio.wait([gathered], timeout=10)
