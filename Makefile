@@ -11,6 +11,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PYTEST ?=
+LANES ?=
 NEXTEST_VERSION := 0.9.143
 
 VENV := .venv
@@ -49,6 +50,7 @@ lint: lint-rust lint-python lint-project ## Check formats, lints, types, stubs, 
 .PHONY: fmt
 fmt: $(VENV)/.ready ## Format Rust and Python
 	cargo fmt --all
+	cargo fmt --manifest-path benchmark/rust-core/Cargo.toml
 	$(VENV_PYTHON) -m ruff format .
 	$(VENV_PYTHON) -m ruff check --fix .
 
@@ -69,6 +71,7 @@ clean: ## Remove everything that was built or installed, but no measurements
 .PHONY: lint-rust
 lint-rust: $(VENV)/.ready ## Check the format and the lints of Rust
 	cargo fmt --all --check
+	cargo fmt --manifest-path benchmark/rust-core/Cargo.toml --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
 
 .PHONY: lint-python
@@ -106,6 +109,30 @@ soak: build ## Run the long tests that make test leaves out
 .PHONY: bench-overhead
 bench-overhead: build ## Measure what recording stages costs, switched on and off
 	$(VENV_PYTHON) benchmark/overhead.py
+
+.PHONY: bench-async-pool
+bench-async-pool: build ## Measure several event loops against one, with the GIL and without it
+	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" --version
+	$(VENV_PYTHON) benchmark/async_pool.py --also $(FREE_THREADED_VENV)/bin/python
+
+.PHONY: bench-lanes
+bench-lanes: build lanes ## Measure our client beside its peers, lane by lane (LANES="--list" says what there is)
+	$(VENV_PYTHON) -m benchmark.lanes $(LANES)
+
+.PHONY: flamegraphs-lanes
+flamegraphs-lanes: build lanes ## Draw where our client's CPU time goes, a picture per workload (LANES="--workload NAME")
+	$(VENV_PYTHON) -m benchmark.lanes.flame $(LANES)
+
+# The environments and the program that make bench-lanes measures; a missing free-threaded interpreter costs only its rows.
+.PHONY: lanes
+lanes: build peers build/peers/uvloop/.ready
+	@scripts/build-as-released $(VENV) build/ours
+	cargo build --release --manifest-path benchmark/rust-core/Cargo.toml --target-dir build/rust-core --locked
+	@scripts/free-threaded-lanes $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" build/peers-3.14t
+
+.PHONY: bench-conversion
+bench-conversion: build ## Count the instructions of conversion between Python and Rust
+	$(VENV_PYTHON) benchmark/conversion.py
 
 .PHONY: peers
 peers: $(addsuffix /.ready,$(addprefix build/peers/,aerospike aerospike-native aerospike-py)) ## Install other clients, each in an environment of its own

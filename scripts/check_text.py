@@ -21,7 +21,9 @@ EXEMPT = frozenset({"scripts/check_text.py", "tests/tooling/test_check_text.py"}
 # Pictures carry the script of the library that drew them.
 MAY_CARRY_MARKERS = frozenset({".svg"})
 # Cargo writes the address of its registry there by itself.
-MAY_NAME_REGISTRIES = frozenset({"Cargo.lock", "server/fuzz/Cargo.lock"})
+MAY_NAME_REGISTRIES = frozenset(
+    {"Cargo.lock", "benchmark/rust-core/Cargo.lock", "runtime/fuzz/Cargo.lock", "server/fuzz/Cargo.lock"}
+)
 
 MACHINE_PATH = re.compile(r"(?<![\w./}>-])/(work|root|home|Users|tmp)/\w")
 REGISTRY = re.compile(

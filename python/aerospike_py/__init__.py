@@ -15,6 +15,7 @@ from aerospike_py._aerospike import (
     Client,
     LazyBatchRecords,
     __version__,
+    event_loop_wakeup,
     flamegraph_svg,
     get_metrics,
     is_internal_stage_metrics_enabled,
@@ -23,6 +24,7 @@ from aerospike_py._aerospike import (
     set_metrics_enabled,
 )
 from aerospike_py._types import Operation
+from aerospike_py.async_pool import AsyncPool
 from aerospike_py.constants import *  # noqa: F403
 from aerospike_py.exception import *  # noqa: F403
 from aerospike_py.numpy_batch import NumpyBatchRecords
@@ -82,6 +84,7 @@ def async_client(config: ClientConfig) -> AsyncClient:
 
 __all__ = [
     "AsyncClient",
+    "AsyncPool",
     "Client",
     "IndexError",
     "LazyBatchRecords",
@@ -91,6 +94,7 @@ __all__ = [
     "__version__",
     "async_client",
     "client",
+    "event_loop_wakeup",
     "exception",
     "flamegraph_svg",
     "get_metrics",

@@ -545,6 +545,56 @@ class Client:
             ```
         """
 
+    def batch_write_numpy(
+        self,
+        data: np.ndarray[Any, Any],
+        namespace: str,
+        set_name: str,
+        _dtype: np.dtype[Any],
+        key_field: str = "_key",
+        policy: BatchPolicy | None = None,
+        retry: int = 0,
+    ) -> BatchWriteResult:
+        """Write the rows of a structured NumPy array, a record each, in one call.
+
+        One field of the row is the user key: an integer, or bytes of fixed length, whose zeros at the end are left out.
+        The other fields are bins of the same name, except those whose names start with an underscore. Integers, floats
+        and booleans become ``int``, ``float`` and ``bool``; bytes of fixed length (``S``, ``V``) and sub-arrays become
+        ``bytes``, as they lie in memory. :meth:`LazyBatchRecords.to_numpy` reads all of them back.
+
+        The array is copied before anything else happens, so it may be changed as soon as the call has begun; large ones
+        are converted without the GIL.
+
+        Args:
+            data: A structured array of one dimension. It need not be contiguous.
+            namespace: Namespace of all records.
+            set_name: Set of all records.
+            _dtype: How the rows are laid out, usually ``data.dtype``. Fields that it does not name are not written.
+            key_field: The field with the user keys.
+            policy: How the batch behaves, with defaults for all writes, as for :meth:`batch_write`.
+            retry: How often to send records again that failed for a passing reason, as for :meth:`batch_write`.
+
+        Returns:
+            One result per row, in order, and how the retries went. Failed records do not raise.
+
+        Raises:
+            TypeError: ``data`` or ``_dtype`` is something else, or a field is of a kind that is not supported.
+            InvalidArgError: There is no key field or no bin, the array has another number of dimensions, ``_dtype``
+                describes rows of another size, or a field has a foreign byte order.
+            OverflowError: An unsigned integer is beyond 63 bits.
+
+        Example:
+            ```python
+            import numpy as np
+
+            dtype = np.dtype([("_key", "i4"), ("score", "f8"), ("views", "u2")])
+            rows = np.array([(1, 0.5, 3), (2, 0.25, 7)], dtype)
+            result = client.batch_write_numpy(rows, "test", "numpy", dtype)
+            assert [record.result for record in result.batch_records] == [aerospike_py.AEROSPIKE_OK] * 2
+            assert client.get(("test", "numpy", 2)).bins == {"score": 0.25, "views": 7}
+            ```
+        """
+
     def batch_operate(
         self, keys: Sequence[Key], ops: list[OperationDict], policy: BatchPolicy | None = None
     ) -> BatchWriteResult:
@@ -966,6 +1016,32 @@ class AsyncClient:
             ```
         """
 
+    def batch_write_numpy(
+        self,
+        data: np.ndarray[Any, Any],
+        namespace: str,
+        set_name: str,
+        _dtype: np.dtype[Any],
+        key_field: str = "_key",
+        policy: BatchPolicy | None = None,
+        retry: int = 0,
+    ) -> Operation[BatchWriteResult]:
+        """Write the rows of a structured NumPy array, a record each, in one call.
+
+        The array is copied and converted when the method is called, not when its result is awaited. Everything else is
+        as for :meth:`Client.batch_write_numpy`.
+
+        Example:
+            ```python
+            import numpy as np
+
+            dtype = np.dtype([("_key", "i4"), ("score", "f8"), ("views", "u2")])
+            rows = np.array([(1, 0.5, 3), (2, 0.25, 7)], dtype)
+            result = await async_client.batch_write_numpy(rows, "test", "numpy", dtype)
+            assert [record.result for record in result.batch_records] == [aerospike_py.AEROSPIKE_OK] * 2
+            ```
+        """
+
     def batch_operate(
         self, keys: Sequence[Key], ops: list[OperationDict], policy: BatchPolicy | None = None
     ) -> Operation[BatchWriteResult]:
@@ -1021,8 +1097,8 @@ class Operation(Coroutine[Any, Any, _T], Generic[_T]):
     A method that is called while an event loop runs starts its operation at once, and the request is sent whether or
     not anybody awaits it. The operation can be awaited as it is, given to ``asyncio.gather``, ``asyncio.wait_for``,
     ``asyncio.shield`` or ``asyncio.create_task``, or used like an ``asyncio.Future`` of that loop: its methods are to
-    be called on the loop's thread. ``asyncio.wait`` refuses it, because it is a coroutine as well: make tasks of
-    operations to wait for.
+    be called on the loop's thread. ``asyncio.wait`` refuses whatever is a coroutine, and task groups refuse whatever is
+    none; an operation is one. Give ``asyncio.wait`` tasks made of operations, or ``asyncio.shield(operation)``.
 
     A method that is called while no event loop runs, as in ``asyncio.run(async_client.get(key))``, returns an operation
     that starts when it is first awaited, on the loop that runs then. Until then it can only be awaited, cancelled and
@@ -1110,6 +1186,12 @@ class LazyBatchRecords:
 
     Dictionary views have the records that were found and whose user key is known. ``len`` counts those without
     building anything; ``len(records.batch_records)`` counts all keys of the request.
+
+    Bins stay in the bytes of the reply: until a view decodes them they cost nothing, and the handle holds about as
+    much memory as was received (``sys.getsizeof`` tells), at most twice that, for as long as it lives. ``raw_replies``
+    in :class:`~aerospike_py.types.ClientConfig`, or ``AEROSPIKE_PY_RAW_REPLIES=0`` in the environment, has them decoded
+    at once instead, as happens by itself with compressed replies, over TLS, and with types that this client does not
+    know.
 
     Example:
         ```python
@@ -1443,6 +1525,22 @@ def get_metrics() -> str:
         ```python
         client.exists(("test", "demo", "k"))
         assert "db_client_operation_duration_seconds" in aerospike_py.get_metrics()
+        ```
+    """
+
+def event_loop_wakeup() -> Literal["add_reader", "call_soon_threadsafe"]:
+    """Return how the event loop that runs on this thread learns that operations have ended.
+
+    With ``add_reader`` the loop's own thread sends requests and reads replies, and nothing crosses threads. A loop that
+    has no ``add_reader()``, such as the proactor loop of Windows, is woken by ``call_soon_threadsafe``, once for
+    however many operations have ended; the logger ``aerospike_py`` says so once, at level ``INFO``.
+
+    Raises:
+        RuntimeError: No event loop runs on this thread.
+
+    Example:
+        ```python
+        assert aerospike_py.event_loop_wakeup() == "add_reader"
         ```
     """
 

@@ -141,7 +141,7 @@ class BatchRetryInfo(NamedTuple):
 
 
 class BatchWriteResult(NamedTuple):
-    """The answer of ``batch_write``, ``batch_operate`` and ``batch_remove``, in request order."""
+    """The answer of ``batch_write``, ``batch_write_numpy``, ``batch_operate`` and ``batch_remove``, in their order."""
 
     batch_records: list[BatchRecord]
     retry: BatchRetryInfo = BatchRetryInfo()
@@ -344,3 +344,9 @@ class ClientConfig(TypedDict, total=False):
     """Most operations in flight at once; 0 (default) sets no limit."""
     operation_queue_timeout_ms: int
     """Longest wait for a free slot before :exc:`BackpressureError`; 0 (default) waits for as long as it takes."""
+    raw_replies: bool
+    """Whether reads are decoded from the bytes of their replies (default) or by the driver. ``batch_read`` then leaves
+    bins in those bytes until a view asks for them, which takes about as much memory as was received for as long as the
+    result lives. Results are the same. Without this entry the environment decides: ``AEROSPIKE_PY_RAW_REPLIES`` set to
+    ``0``, ``false``, ``no`` or ``off`` switches it off, ``1``, ``true``, ``yes`` or ``on`` on; any other value is an
+    error."""

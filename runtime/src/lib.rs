@@ -7,7 +7,9 @@
 #[cfg(not(feature = "rt-tokio"))]
 compile_error!("this runtime shim serves Tokio only: enable the feature `rt-tokio`");
 
+pub mod direct;
 pub mod net;
+pub mod replies;
 pub mod task;
 mod timer;
 

@@ -1,7 +1,11 @@
 //! Tasks that the driver spawns. A task spawned by a recorded operation is recorded as a track,
 //! which becomes part of the operation if, and only if, the operation waits for its handle:
 //! background work that nobody joins (opening a connection, draining one) leaves no trace.
+//!
+//! On a thread that drives an operation by itself, its tasks run on that thread, too.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,46 +14,111 @@ use aerospike_stages::observed::track;
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
+use crate::{direct, replies};
+
 pub use ::tokio::task::*;
+
+/// Why a task has no result.
+#[derive(Debug)]
+pub enum JoinError {
+    /// It ran on the runtime, which says why.
+    Runtime(::tokio::task::JoinError),
+    /// It panicked.
+    Panicked(String),
+    /// It was aborted.
+    Aborted,
+}
+
+impl JoinError {
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        JoinError::Panicked(text.unwrap_or_else(|| "no message".to_owned()))
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Runtime(error) => error.fmt(f),
+            JoinError::Panicked(message) => write!(f, "a task panicked: {message}"),
+            JoinError::Aborted => f.write_str("a task was aborted"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
 
 /// A spawned task; awaiting it gives the task's result.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
-    inner: ::tokio::task::JoinHandle<T>,
+    inner: Inner<T>,
     slot: Option<TrackSlot>,
 }
 
-/// Spawns a task on the current runtime.
+#[derive(Debug)]
+enum Inner<T> {
+    Runtime(::tokio::task::JoinHandle<T>),
+    Direct(direct::Handle<T>),
+}
+
+/// Spawns a task: on this thread if it drives the operation, on the current runtime if not.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match track(future) {
+    match track(replies::carry(future)) {
         Ok((tracked, slot)) => {
             current::note(Event::Spawned);
             JoinHandle {
-                inner: ::tokio::spawn(tracked),
+                inner: place(tracked),
                 slot: Some(slot),
             }
         }
         Err(future) => JoinHandle {
-            inner: ::tokio::spawn(future),
+            inner: place(future),
             slot: None,
         },
+    }
+}
+
+fn place<F>(future: F) -> Inner<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match direct::spawn(future) {
+        Ok(handle) => Inner::Direct(handle),
+        Err(future) => Inner::Runtime(::tokio::spawn(future)),
     }
 }
 
 impl<T> JoinHandle<T> {
     /// Cancels the task.
     pub fn abort(&self) {
-        self.inner.abort();
+        match &self.inner {
+            Inner::Runtime(handle) => handle.abort(),
+            Inner::Direct(handle) => handle.abort(),
+        }
     }
 
     /// Whether the task has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.inner.is_finished()
+        match &self.inner {
+            Inner::Runtime(handle) => handle.is_finished(),
+            Inner::Direct(handle) => handle.is_finished(),
+        }
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        match &mut self.inner {
+            Inner::Runtime(handle) => Pin::new(handle)
+                .poll(cx)
+                .map(|joined| joined.map_err(JoinError::Runtime)),
+            Inner::Direct(handle) => handle.poll(cx),
+        }
     }
 }
 
@@ -57,7 +126,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = Pin::new(&mut self.inner).poll(cx);
+        let polled = self.poll_inner(cx);
         if polled.is_pending() {
             let waiting = current::with(|recorder| {
                 recorder.still_waits_in(Stage::FanIn);

@@ -1,5 +1,8 @@
 //! Timers. The driver uses two kinds: deadlines that guard one read or write and hardly ever
 //! pass, and pacing sleeps that are meant to pass.
+//!
+//! A thread that drives an operation by itself sleeps until the earliest of them; elsewhere they
+//! are timers of the runtime.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +12,8 @@ use std::time::Duration;
 use aerospike_stages::{current, Event};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
+
+use crate::direct;
 
 pin_project! {
     /// A deadline that can be moved. Moving it later costs a store: the timer that is already
@@ -53,6 +58,13 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if direct::wait_until(self.deadline) {
+            if !self.is_elapsed() {
+                return Poll::Pending;
+            }
+            current::note(Event::DeadlinePassed);
+            return Poll::Ready(());
+        }
         current::note(Event::TimerBegin);
         let mut this = self.project();
         let polled = loop {
@@ -95,7 +107,14 @@ impl Future for Pacing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.project().timer.poll(cx);
+        let deadline = self.timer.deadline();
+        let polled = if !direct::wait_until(deadline) {
+            self.project().timer.poll(cx)
+        } else if Instant::now() >= deadline {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        };
         current::note(if polled.is_pending() {
             Event::PacingPending
         } else {

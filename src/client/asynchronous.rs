@@ -10,7 +10,7 @@ use crate::client::connecting::Plan;
 use crate::client::methods::operation_methods;
 use crate::client::ready::Ready;
 use crate::client::state::ClientState;
-use crate::lanes::asyncio;
+use crate::lanes::asyncio::{self, Driver};
 use crate::lanes::call::Call;
 use crate::lanes::runtime;
 use crate::ops::request::{Reply, Request};
@@ -33,13 +33,39 @@ impl AsyncClient {
         match prepared {
             Ok((connected, request)) => {
                 let runtime = connected.runtime.clone();
-                Ok(
-                    asyncio::start(slf.py(), &runtime, connected.run(request), call, None)?
-                        .into_any(),
-                )
+                let lane = (driver_of(&request), &runtime);
+                let operation = connected.run(request);
+                Ok(asyncio::start(slf.py(), lane, operation, call, None)?.into_any())
             }
             Err(error) => call.refuse(error),
         }
+    }
+}
+
+/// Replies about one record are quick to decode. What asks several nodes waits for tasks of the
+/// runtime anyway, and a batch would keep the loop's thread busy for as long as it is decoded.
+fn driver_of(request: &Request) -> Driver {
+    match request {
+        Request::Get(_)
+        | Request::Select(_)
+        | Request::Exists(_)
+        | Request::Put(_)
+        | Request::RemoveBin(_)
+        | Request::Remove(_)
+        | Request::Touch(_)
+        | Request::Append(_)
+        | Request::Prepend(_)
+        | Request::Increment(_)
+        | Request::Operate(_)
+        | Request::OperateOrdered(_) => Driver::Loop,
+        Request::BatchRead(_)
+        | Request::BatchWrite(_)
+        | Request::BatchOperate(_)
+        | Request::BatchRemove(_)
+        | Request::Truncate(_)
+        | Request::InfoAll(_)
+        | Request::InfoRandomNode(_)
+        | Request::Ping => Driver::Runtime,
     }
 }
 
@@ -69,7 +95,7 @@ impl AsyncClient {
             Ok(Reply::Nothing)
         };
         let yields = Some(slf.clone().into_any().unbind());
-        Ok(asyncio::start(py, &runtime, connecting, call, yields)?.into_any())
+        Ok(asyncio::start(py, (Driver::Runtime, &runtime), connecting, call, yields)?.into_any())
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -77,7 +103,7 @@ impl AsyncClient {
         let call = Call::begin_unstaged(Operation::Close, Lane::Asyncio);
         Ok(asyncio::start(
             py,
-            &runtime::handle()?,
+            (Driver::Runtime, &runtime::handle()?),
             ClientState::close(connected),
             call,
             None,
@@ -91,7 +117,14 @@ impl AsyncClient {
         }
         let call = Call::begin_unstaged(Operation::Ping, Lane::Asyncio);
         let refused = async { Ok(Reply::Flag(false)) };
-        Ok(asyncio::start(slf.py(), &runtime::handle()?, refused, call, None)?.into_any())
+        Ok(asyncio::start(
+            slf.py(),
+            (Driver::Runtime, &runtime::handle()?),
+            refused,
+            call,
+            None,
+        )?
+        .into_any())
     }
 
     fn is_connected(&self) -> bool {

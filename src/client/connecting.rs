@@ -16,6 +16,7 @@ pub struct Plan {
     policy: ClientPolicy,
     hosts: Vec<Host>,
     limiter: Limiter,
+    raw_replies: bool,
     runtime: Handle,
 }
 
@@ -31,6 +32,7 @@ impl Plan {
             policy: config.policy_for(username, password)?,
             hosts: config.hosts.clone(),
             limiter: config.limiter.renewed(),
+            raw_replies: config.raw_replies,
             runtime: runtime::handle()?,
         })
     }
@@ -49,11 +51,15 @@ impl Plan {
             policy,
             hosts,
             limiter,
+            raw_replies,
             runtime,
         } = self;
         let connecting = runtime.spawn(async move { Session::connect(&policy, hosts).await });
         match connecting.await {
-            Ok(session) => Ok(Connected::new(session?, runtime, limiter)),
+            Ok(session) => {
+                let session = session?.keeping_bins(raw_replies);
+                Ok(Connected::new(session, runtime, limiter))
+            }
             Err(error) if error.is_panic() => Err(Fault::Panicked(error.to_string())),
             Err(_) => Err(Fault::Cancelled),
         }

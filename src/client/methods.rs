@@ -18,7 +18,7 @@ macro_rules! operation_methods {
                 #[pyo3(signature = (command, policy=None))]
                 fn info_all(
                     slf: &Bound<'_, Self>,
-                    command: &str,
+                    command: Argument<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
                     Self::call(slf, Operation::InfoAll, || {
@@ -29,7 +29,7 @@ macro_rules! operation_methods {
                 #[pyo3(signature = (command, policy=None))]
                 fn info_random_node(
                     slf: &Bound<'_, Self>,
-                    command: &str,
+                    command: Argument<'_, '_>,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {
                     Self::call(slf, Operation::InfoRandomNode, || {
@@ -109,7 +109,7 @@ macro_rules! operation_methods {
                 fn append(
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
-                    bin: &str,
+                    bin: Argument<'_, '_>,
                     val: Argument<'_, '_>,
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
@@ -123,7 +123,7 @@ macro_rules! operation_methods {
                 fn prepend(
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
-                    bin: &str,
+                    bin: Argument<'_, '_>,
                     val: Argument<'_, '_>,
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
@@ -137,7 +137,7 @@ macro_rules! operation_methods {
                 fn increment(
                     slf: &Bound<'_, Self>,
                     key: Argument<'_, '_>,
-                    bin: &str,
+                    bin: Argument<'_, '_>,
                     offset: Argument<'_, '_>,
                     meta: Optional<'_, '_>,
                     policy: Optional<'_, '_>,
@@ -210,6 +210,25 @@ macro_rules! operation_methods {
                     })
                 }
 
+                #[pyo3(signature = (data, namespace, set_name, _dtype, key_field="_key", policy=None, retry=0))]
+                #[expect(clippy::too_many_arguments, reason = "the signature that users know")]
+                fn batch_write_numpy(
+                    slf: &Bound<'_, Self>,
+                    data: Argument<'_, '_>,
+                    namespace: Argument<'_, '_>,
+                    set_name: Argument<'_, '_>,
+                    _dtype: Argument<'_, '_>,
+                    key_field: &str,
+                    policy: Optional<'_, '_>,
+                    retry: i64,
+                ) -> PyResult<Py<PyAny>> {
+                    Self::call(slf, Operation::BatchWriteNumpy, || {
+                        arguments::batch_write_numpy(
+                            data, namespace, set_name, _dtype, key_field, policy, retry,
+                        )
+                    })
+                }
+
                 #[pyo3(signature = (keys, ops, policy=None))]
                 fn batch_operate(
                     slf: &Bound<'_, Self>,
@@ -236,8 +255,8 @@ macro_rules! operation_methods {
                 #[pyo3(signature = (namespace, set_name, nanos=0, policy=None))]
                 fn truncate(
                     slf: &Bound<'_, Self>,
-                    namespace: &str,
-                    set_name: &str,
+                    namespace: Argument<'_, '_>,
+                    set_name: Argument<'_, '_>,
                     nanos: i64,
                     policy: Optional<'_, '_>,
                 ) -> PyResult<Py<PyAny>> {

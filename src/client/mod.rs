@@ -15,5 +15,7 @@ use pyo3::types::PyModule;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<synchronous::Client>()?;
     module.add_class::<asynchronous::AsyncClient>()?;
-    module.add_class::<crate::lanes::awaitable::Operation>()
+    module.add_class::<crate::lanes::awaitable::Operation>()?;
+    let wakeup = wrap_pyfunction!(crate::lanes::event_loop::event_loop_wakeup, module)?;
+    module.add_function(wakeup)
 }

@@ -1,5 +1,7 @@
 //! What both clients have: the configuration, and the session that a connected client works with.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aerospike_stages::{clock, current, Stage};
@@ -12,24 +14,27 @@ use tokio::runtime::Handle;
 use crate::convert::client_config::ClientConfig;
 use crate::error::Fault;
 use crate::lanes::fork;
-use crate::ops;
 use crate::ops::limiter::{Limiter, Permit};
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
+use crate::ops::{self, on_the_heap};
 
 /// A session with what its operations need.
 pub struct Connected {
-    pub session: Session,
+    pub session: Arc<Session>,
     pub runtime: Handle,
     limiter: Limiter,
     generation: u64,
 }
 
+/// An operation that is carried out while it is polled.
+pub type Running = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
 impl Connected {
     /// A session of this process.
     pub fn new(session: Session, runtime: Handle, limiter: Limiter) -> Self {
         Connected {
-            session,
+            session: Arc::new(session),
             runtime,
             limiter,
             generation: fork::generation(),
@@ -41,15 +46,18 @@ impl Connected {
     }
 
     /// Carries out a request under the limit of operations in flight.
-    pub async fn run(self: Arc<Self>, request: Request) -> Result<Reply, Fault> {
-        let operation = async {
-            let _permit = self.admit().await?;
-            ops::execute(&self.session, request).await
-        };
-        match std::panic::AssertUnwindSafe(operation).catch_unwind().await {
-            Ok(result) => result,
-            Err(panic) => Err(Fault::Panicked(message_of(&*panic))),
-        }
+    pub fn run(self: Arc<Self>, request: Request) -> Running {
+        let prepared = ops::prepare(&self.session, request);
+        on_the_heap!(async move {
+            let operation = async {
+                let _permit = self.admit().await?;
+                ops::carry_out(&self.session, prepared).await
+            };
+            match std::panic::AssertUnwindSafe(operation).catch_unwind().await {
+                Ok(result) => result,
+                Err(panic) => Err(Fault::Panicked(message_of(&*panic))),
+            }
+        })
     }
 
     async fn admit(&self) -> Result<Permit, Fault> {

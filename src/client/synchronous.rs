@@ -31,7 +31,7 @@ impl Client {
         match prepared {
             Ok((connected, request)) => {
                 let runtime = connected.runtime.clone();
-                blocking::run(slf.py(), &runtime, connected.run(request), call)
+                blocking::run(slf.py(), &runtime, || connected.run(request), call)
             }
             Err(error) => call.refuse(error),
         }
@@ -63,7 +63,7 @@ impl Client {
             drop(state.connect(plan.carry_out().await?));
             Ok(Reply::Nothing)
         };
-        blocking::run(py, &runtime, connecting, call)?;
+        blocking::run(py, &runtime, || connecting, call)?;
         Ok(slf)
     }
 
@@ -73,7 +73,8 @@ impl Client {
         };
         let runtime = connected.runtime.clone();
         let call = Call::begin_unstaged(Operation::Close, Lane::Sync);
-        blocking::run(py, &runtime, ClientState::close(Some(connected)), call).map(drop)
+        let closing = || ClientState::close(Some(connected));
+        blocking::run(py, &runtime, closing, call).map(drop)
     }
 
     fn ping(slf: &Bound<'_, Self>) -> PyResult<bool> {

@@ -7,13 +7,15 @@ use crate::convert::batch::{keys_from_python, records_from_python, removals_from
 use crate::convert::bins::{
     bins_from_python, checked_name, deleted_bins_from_python, names_from_python,
 };
-use crate::convert::key::{check_namespace, check_set, key_from_python};
+use crate::convert::key::{check_namespace, check_set, key_from_python, KeyTemplate};
+use crate::convert::numpy_write::rows_from_array;
 use crate::convert::operations::{number_from_python, steps_from_python, text_from_python};
 use crate::convert::options::Options;
 use crate::convert::policies::{
     admin_policy, batch_policy, batch_read_policy, checked_expiration, read_policy, write_policy,
     WriteFields,
 };
+use crate::convert::text::string;
 use crate::exceptions::invalid_argument;
 use crate::ops::request::{
     BatchOperateRequest, BatchReadRequest, BatchRemoveRequest, BatchWriteRequest, InfoRequest,
@@ -117,13 +119,13 @@ pub fn touch(
 /// `append(key, bin, val, meta, policy)`
 pub fn append(
     key: Object<'_, '_>,
-    bin: &str,
+    bin: Object<'_, '_>,
     val: Object<'_, '_>,
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
     let key = key_from_python(key)?;
-    let name = checked_name(bin)?;
+    let name = checked_name(string(bin, "bin")?)?;
     let value = text_from_python(Some(val), &name)?;
     let policy = write_policy(meta, policy)?;
     Ok(Request::Append(WriteRequest {
@@ -136,7 +138,7 @@ pub fn append(
 /// `prepend(key, bin, val, meta, policy)`
 pub fn prepend(
     key: Object<'_, '_>,
-    bin: &str,
+    bin: Object<'_, '_>,
     val: Object<'_, '_>,
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
@@ -150,13 +152,13 @@ pub fn prepend(
 /// `increment(key, bin, offset, meta, policy)`
 pub fn increment(
     key: Object<'_, '_>,
-    bin: &str,
+    bin: Object<'_, '_>,
     offset: Object<'_, '_>,
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
     let key = key_from_python(key)?;
-    let name = checked_name(bin)?;
+    let name = checked_name(string(bin, "bin")?)?;
     let value = number_from_python(Some(offset), &name)?;
     let policy = write_policy(meta, policy)?;
     Ok(Request::Increment(WriteRequest {
@@ -234,12 +236,36 @@ pub fn batch_write(
     policy: Optional<'_, '_>,
     retry: i64,
 ) -> PyResult<Request> {
-    let retry = u32::try_from(retry).map_err(|_| {
-        invalid_argument(format!("retry must be from 0 to {}, not {retry}", u32::MAX))
-    })?;
+    let retry = retry_from_python(retry)?;
     let options = Options::new(policy, "policy")?;
     Ok(Request::BatchWrite(Box::new(BatchWriteRequest {
         rows: records_from_python(records, &options)?,
+        policy: batch_policy(&options, true)?,
+        retry,
+    })))
+}
+
+fn retry_from_python(retry: i64) -> PyResult<u32> {
+    u32::try_from(retry)
+        .map_err(|_| invalid_argument(format!("retry must be from 0 to {}, not {retry}", u32::MAX)))
+}
+
+/// `batch_write_numpy(data, namespace, set_name, _dtype, key_field, policy, retry)`
+pub fn batch_write_numpy(
+    data: Object<'_, '_>,
+    namespace: Object<'_, '_>,
+    set_name: Object<'_, '_>,
+    dtype: Object<'_, '_>,
+    key_field: &str,
+    policy: Optional<'_, '_>,
+    retry: i64,
+) -> PyResult<Request> {
+    let retry = retry_from_python(retry)?;
+    let options = Options::new(policy, "policy")?;
+    let write = WriteFields::of_policy(&options)?.batch_write_policy();
+    let template = KeyTemplate::from_python(namespace, set_name)?;
+    Ok(Request::BatchWrite(Box::new(BatchWriteRequest {
+        rows: rows_from_array(data, dtype, key_field, &template, &write)?,
         policy: batch_policy(&options, true)?,
         retry,
     })))
@@ -279,11 +305,13 @@ pub fn batch_remove(keys: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<
 
 /// `truncate(namespace, set_name, nanos, policy)`
 pub fn truncate(
-    namespace: &str,
-    set_name: &str,
+    namespace: Object<'_, '_>,
+    set_name: Object<'_, '_>,
     nanos: i64,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
+    let namespace = string(namespace, "namespace")?;
+    let set_name = string(set_name, "set_name")?;
     check_namespace(namespace)?;
     check_set(set_name)?;
     if nanos < 0 {
@@ -299,7 +327,8 @@ pub fn truncate(
     }))
 }
 
-fn info_request(command: &str, policy: Optional<'_, '_>) -> PyResult<InfoRequest> {
+fn info_request(command: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<InfoRequest> {
+    let command = string(command, "command")?;
     if command.is_empty() || command.contains('\n') {
         return Err(invalid_argument(
             "an info command is one line of text and not empty",
@@ -312,11 +341,11 @@ fn info_request(command: &str, policy: Optional<'_, '_>) -> PyResult<InfoRequest
 }
 
 /// `info_all(command, policy)`
-pub fn info_all(command: &str, policy: Optional<'_, '_>) -> PyResult<Request> {
+pub fn info_all(command: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
     info_request(command, policy).map(Request::InfoAll)
 }
 
 /// `info_random_node(command, policy)`
-pub fn info_random_node(command: &str, policy: Optional<'_, '_>) -> PyResult<Request> {
+pub fn info_random_node(command: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
     info_request(command, policy).map(Request::InfoRandomNode)
 }

@@ -4,12 +4,15 @@
 //! the interpreter. What does not fit is an error: no number is ever wrapped around. Byte strings
 //! that are too long are cut, as NumPy itself does.
 
+mod kept;
+
 use std::fmt;
 
-use aerospike_core::Value;
+use aerospike_core::{IndexMap, Value};
 
 use crate::convert::half::half_bits;
-use crate::ops::request::{ttl_seconds, Rows};
+use crate::ops::request::{ttl_seconds, RowBins, Rows};
+use kept::Filling;
 
 /// Bytes of a row of metadata: generation and time to live.
 pub const METADATA_BYTES: usize = 8;
@@ -73,11 +76,13 @@ impl fmt::Display for Misfit {
 }
 
 impl Field {
-    fn bytes(&self) -> usize {
+    /// Bytes of all its elements.
+    pub fn bytes(&self) -> usize {
         self.element_bytes.saturating_mul(self.count)
     }
 
-    fn check(&self, row_bytes: usize) -> Result<(), Misfit> {
+    /// Checks its elements, and that it lies within a row of `row_bytes`.
+    pub fn check(&self, row_bytes: usize) -> Result<(), Misfit> {
         let known = match self.element {
             Element::Int | Element::Uint => matches!(self.element_bytes, 1 | 2 | 4 | 8),
             Element::Float => matches!(self.element_bytes, 2 | 4 | 8),
@@ -114,12 +119,7 @@ impl Field {
 
     fn write_list(&self, values: &[Value], target: &mut [u8]) -> Result<(), Misfit> {
         if values.len() > self.count {
-            return Err(Misfit::Range(format!(
-                "a list of {} values does not fit field {:?}, which has {}",
-                values.len(),
-                self.name,
-                self.count
-            )));
+            return Err(self.too_many(values.len()));
         }
         for (value, element) in values
             .iter()
@@ -222,6 +222,13 @@ impl Field {
         }
     }
 
+    fn too_many(&self, values: usize) -> Misfit {
+        Misfit::Range(format!(
+            "a list of {values} values does not fit field {:?}, which has {}",
+            self.name, self.count
+        ))
+    }
+
     fn too_large(&self, number: &dyn fmt::Display) -> Misfit {
         let kind = match self.element {
             Element::Uint => "unsigned integer",
@@ -294,39 +301,49 @@ impl Layout {
     /// Writes the bins of a batch into zeroed memory that has a row per record.
     pub fn fill(&self, rows: &Rows, values: &mut [u8]) -> Result<(), Misfit> {
         // Records of a set have their bins in the same order: try first what came last time.
-        let mut guesses: Vec<usize> = Vec::new();
+        let mut filling = Filling::default();
         let targets = values.chunks_exact_mut(self.row_bytes);
-        for (number, (row, target)) in rows.records.iter().zip(targets).enumerate() {
-            let Some(record) = Rows::found(row) else {
-                continue;
-            };
-            for (place, (name, value)) in record.bins.iter().enumerate() {
-                let Some(field) = self.field(name, place, &mut guesses) else {
-                    continue;
-                };
-                field
-                    .write(
-                        value,
-                        &mut target[field.offset..field.offset + field.bytes()],
-                    )
-                    .map_err(|misfit| misfit.in_row(number))?;
+        for (number, target) in (0..rows.records.len()).zip(targets) {
+            match rows.bins(number) {
+                None => Ok(()),
+                Some(RowBins::Decoded(bins)) => self.fill_decoded(bins, target, &mut filling),
+                Some(RowBins::Kept(bins)) => self.fill_kept(bins, target, number, &mut filling),
+            }
+            .map_err(|misfit| misfit.in_row(number))?;
+        }
+        Ok(())
+    }
+
+    fn fill_decoded(
+        &self,
+        bins: &IndexMap<String, Value>,
+        target: &mut [u8],
+        filling: &mut Filling,
+    ) -> Result<(), Misfit> {
+        for (place, (name, value)) in bins.iter().enumerate() {
+            if let Some(index) = self.field(name.as_bytes(), place, &mut filling.guesses) {
+                let field = &self.fields[index];
+                let target = &mut target[field.offset..field.offset + field.bytes()];
+                field.write(value, target)?;
             }
         }
         Ok(())
     }
 
-    fn field(&self, name: &str, place: usize, guesses: &mut Vec<usize>) -> Option<&Field> {
-        if let Some(field) = guesses.get(place).and_then(|&guess| self.fields.get(guess)) {
-            if field.name == name {
-                return Some(field);
+    /// The index of the field for the bin at this place of a record.
+    fn field(&self, name: &[u8], place: usize, guesses: &mut Vec<usize>) -> Option<usize> {
+        let fits = |field: &Field| field.name.as_bytes() == name;
+        if let Some(&guess) = guesses.get(place) {
+            if self.fields.get(guess).is_some_and(fits) {
+                return Some(guess);
             }
         }
-        let found = self.fields.iter().position(|field| field.name == name);
+        let found = self.fields.iter().position(fits);
         if guesses.len() <= place {
             guesses.resize(place + 1, usize::MAX);
         }
         guesses[place] = found.unwrap_or(usize::MAX);
-        found.map(|found| &self.fields[found])
+        found
     }
 }
 
@@ -353,7 +370,9 @@ pub fn fill_codes(rows: &Rows, codes: &mut [u8]) -> Result<(), Misfit> {
 }
 
 impl Misfit {
-    fn in_row(self, number: usize) -> Self {
+    /// The same, with the number of the row that it is about.
+    #[must_use]
+    pub fn in_row(self, number: usize) -> Self {
         match self {
             Misfit::Type(message) => Misfit::Type(format!("record {number}: {message}")),
             Misfit::Range(message) => Misfit::Range(format!("record {number}: {message}")),

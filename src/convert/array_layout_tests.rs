@@ -172,10 +172,7 @@ fn rows_without_an_answer_stay_zero_and_carry_a_code() {
         BatchRecord::new(key.clone(), false),
         BatchRecord::new(key, false),
     ];
-    let batch = Rows {
-        records,
-        unanswered: 14,
-    };
+    let batch = Rows::new(records, 14);
     let (mut rows, mut metadata, mut codes) = ([0; 16], [0; 16], [0; 8]);
     layout.fill(&batch, &mut rows).unwrap();
     fill_metadata(&batch, &mut metadata).unwrap();

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::convert::bins::bins_from_python;
-use crate::convert::key::key_from_python;
+use crate::convert::key::{key_from_python, Gathered, Undigested};
 use crate::convert::options::Options;
 use crate::convert::policies::WriteFields;
 use crate::convert::value_in::type_name;
@@ -16,11 +16,12 @@ use crate::ops::request::WriteRow;
 /// The keys of a batch.
 pub fn keys_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
     let items = items_of(object, "keys must be a list of keys")?;
-    let mut keys = Vec::with_capacity(items.len());
+    let mut keys = Gathered::with_capacity(items.len());
     for (place, item) in items.as_slice().iter().enumerate() {
-        keys.push(key_from_python(item).map_err(|error| placed(item.py(), error, "keys", place))?);
+        let key = Undigested::from_python(item);
+        keys.push(key.map_err(|error| placed(item.py(), error, "keys", place))?);
     }
-    Ok(keys)
+    Ok(keys.into_keys())
 }
 
 /// The records of a batch write: `(key, bins)` or `(key, bins, meta)`.

@@ -5,28 +5,28 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::convert::entries::gather;
 use crate::convert::text::utf8;
 use crate::convert::value_in::{type_name, value_from_python, Place};
 use crate::exceptions::{invalid_argument, invalid_bin_name};
 
 const MAX_NAME_BYTES: usize = 15;
 
-/// The bins of a dictionary. Works on a copy: the original may change in another thread.
+/// The bins of a dictionary.
 pub fn bins_from_python(object: &Bound<'_, PyAny>) -> PyResult<Vec<Bin>> {
     let dict = object.cast::<PyDict>().map_err(|_| {
         PyTypeError::new_err(format!("bins must be a dict, not {}", type_name(object)))
     })?;
-    let entries = dict.copy()?;
-    if entries.is_empty() {
+    let bins = gather(dict, Vec::with_capacity, |bins, name, value| {
+        let name = name_from_python(name)?;
+        let value = value_from_python(value, Place::Bin(&name))?;
+        bins.push(Bin { name, value });
+        Ok(())
+    })?;
+    if bins.is_empty() {
         return Err(invalid_argument(
             "bins must not be empty: name at least one bin to write",
         ));
-    }
-    let mut bins = Vec::with_capacity(entries.len());
-    for (name, value) in entries.iter() {
-        let name = name_from_python(&name)?;
-        let value = value_from_python(&value, Place::Bin(&name))?;
-        bins.push(Bin { name, value });
     }
     Ok(bins)
 }

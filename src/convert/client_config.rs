@@ -1,5 +1,7 @@
 //! The configuration of a client.
 
+use std::ffi::OsString;
+
 use aerospike_core::{AuthMode, ClientPolicy, Host};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -14,6 +16,8 @@ use crate::ops::limiter::Limiter;
 const DEFAULT_PORT: u16 = 3000;
 const SHAPE: &str = "hosts must be a list of (host, port)";
 const HOST_NAME: &str = "the name of a host";
+/// Whether batch reads leave bins undecoded, for clients whose configuration does not say.
+const RAW_REPLIES_VARIABLE: &str = "AEROSPIKE_PY_RAW_REPLIES";
 
 /// What a client is made from.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct ClientConfig {
     pub policy: ClientPolicy,
     /// Backpressure.
     pub limiter: Limiter,
+    /// Whether batch reads leave bins in the bytes of their replies until they are asked for.
+    pub raw_replies: bool,
 }
 
 impl ClientConfig {
@@ -50,10 +56,15 @@ impl ClientConfig {
                 .unwrap_or(0)
                 .into(),
         );
+        let raw_replies = match options.flag("raw_replies")? {
+            Some(flag) => flag,
+            None => raw_replies_from(std::env::var_os(RAW_REPLIES_VARIABLE))?,
+        };
         let mut config = ClientConfig {
             hosts,
             policy,
             limiter,
+            raw_replies,
         };
         let user = options.text("user")?;
         let password = options.text("password")?;
@@ -83,6 +94,19 @@ impl ClientConfig {
         };
         self.policy.auth_mode = AuthMode::Internal(user, password.unwrap_or_default());
         Ok(())
+    }
+}
+
+fn raw_replies_from(variable: Option<OsString>) -> PyResult<bool> {
+    let Some(value) = variable else {
+        return Ok(true);
+    };
+    match value.to_string_lossy().trim().to_ascii_lowercase().as_str() {
+        "" | "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(invalid_argument(format!(
+            "{RAW_REPLIES_VARIABLE} must be 1, true, yes or on, or 0, false, no or off, not {value:?}"
+        ))),
     }
 }
 

@@ -35,22 +35,27 @@ pub fn half_bits(number: f64) -> u16 {
     sign | u16::try_from(rounded + raised).unwrap_or(INFINITY)
 }
 
+/// The number that the bits of a half-precision float stand for.
+pub fn half_value(bits: u16) -> f64 {
+    let exponent = i32::from((bits & INFINITY) >> MANTISSA_BITS);
+    let mantissa = f64::from(bits & 0x3ff);
+    let magnitude = match exponent {
+        0 => mantissa * 2f64.powi(-24),
+        31 if mantissa == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1024.0 + mantissa) * 2f64.powi(exponent - 25),
+    };
+    if bits & 0x8000 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::half_bits;
+    use super::{half_bits, half_value as value_of};
     use proptest::prelude::*;
-
-    fn value_of(bits: u16) -> f64 {
-        let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-        let exponent = i32::from((bits >> 10) & 0x1f);
-        let mantissa = f64::from(bits & 0x3ff);
-        sign * match exponent {
-            0 => mantissa * 2f64.powi(-24),
-            31 if mantissa == 0.0 => f64::INFINITY,
-            31 => f64::NAN,
-            _ => (1024.0 + mantissa) * 2f64.powi(exponent - 25),
-        }
-    }
 
     #[test]
     fn every_half_survives_the_round_trip() {

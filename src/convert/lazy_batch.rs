@@ -7,18 +7,19 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use aerospike_core::{BatchRecord, Record, Value};
+use aerospike_core::{BatchRecord, Value};
 use aerospike_stages::{clock, collector, Origin};
 use pyo3::exceptions::PyKeyError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList};
 
+use crate::convert::kept::BinsIntoPython;
 use crate::convert::key::user_key_into_python;
 use crate::convert::names::name_into_python;
 use crate::convert::numpy::batch_into_numpy;
-use crate::convert::record::{batch_record_into_python, bins_into_python};
-use crate::ops::request::Rows;
+use crate::convert::record::{batch_record_into_python, batch_records_into_python};
+use crate::ops::request::{RowBins, Rows};
 
 /// The records of a batch read, kept as they came from the wire until they are asked for.
 #[pyclass(
@@ -40,9 +41,10 @@ struct Views {
     list: Option<Py<PyList>>,
 }
 
-/// The user key and the record of a row that is in the dictionary view.
-fn viewed(row: &BatchRecord) -> Option<(&Value, &Record)> {
-    Some((row.key.user_key()?, Rows::found(row)?))
+/// The user key of a row that is in the dictionary view.
+fn viewed(row: &BatchRecord) -> Option<&Value> {
+    Rows::found(row)?;
+    row.key.user_key()
 }
 
 impl LazyBatchRecords {
@@ -71,19 +73,25 @@ impl LazyBatchRecords {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows of the dictionary view.
+    fn viewed_rows(&self) -> impl Iterator<Item = (&BatchRecord, RowBins<'_>)> {
+        let rows = self.rows.records.iter().enumerate();
+        rows.filter(|(_, row)| row.key.user_key().is_some())
+            .filter_map(|(place, row)| Some((row, self.rows.bins(place)?)))
+    }
+
     fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         if let Some(dict) = &self.views().dict {
             return Ok(dict.bind(py).clone());
         }
         let built = self.materialise(|| {
             let dict = PyDict::new(py);
-            for row in &self.rows.records {
-                if let Some((_, record)) = viewed(row) {
-                    dict.set_item(
-                        user_key_into_python(py, &row.key)?,
-                        bins_into_python(py, &record.bins)?,
-                    )?;
-                }
+            let mut converter = BinsIntoPython::new(py);
+            for (row, bins) in self.viewed_rows() {
+                dict.set_item(
+                    user_key_into_python(py, &row.key)?,
+                    converter.convert(bins)?,
+                )?;
             }
             PyResult::Ok(dict)
         })?;
@@ -110,13 +118,7 @@ impl LazyBatchRecords {
         if let Some(list) = &self.views().list {
             return Ok(list.bind(py).clone());
         }
-        let built = self.materialise(|| {
-            let list = PyList::empty(py);
-            for row in &self.rows.records {
-                list.append(batch_record_into_python(py, &self.rows, row)?)?;
-            }
-            PyResult::Ok(list)
-        })?;
+        let built = self.materialise(|| batch_records_into_python(py, &self.rows))?;
         Ok(self
             .views()
             .list
@@ -135,7 +137,8 @@ impl LazyBatchRecords {
         self.materialise(|| {
             let sets = PyDict::new(py);
             let mut open: Vec<(&str, &str, Bound<'py, PyDict>)> = Vec::new();
-            for row in &self.rows.records {
+            let mut converter = BinsIntoPython::new(py);
+            for (number, row) in self.rows.records.iter().enumerate() {
                 let (namespace, set) = (row.key.namespace(), row.key.set_name());
                 let known = open
                     .iter()
@@ -150,11 +153,13 @@ impl LazyBatchRecords {
                         open.len() - 1
                     }
                 };
-                if let Some((_, record)) = viewed(row) {
-                    let bins = bins_into_python(py, &record.bins)?;
-                    open[place]
-                        .2
-                        .set_item(user_key_into_python(py, &row.key)?, bins)?;
+                if row.key.user_key().is_none() {
+                    continue;
+                }
+                if let Some(bins) = self.rows.bins(number) {
+                    let records = &open[place].2;
+                    let bins = converter.convert(bins)?;
+                    records.set_item(user_key_into_python(py, &row.key)?, bins)?;
                 }
             }
             Ok(sets)
@@ -164,14 +169,12 @@ impl LazyBatchRecords {
     /// Return the bins of every key in request order, `None` for those that were not found.
     fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.materialise(|| {
-            let list = PyList::empty(py);
-            for row in &self.rows.records {
-                match Rows::found(row) {
-                    Some(record) => list.append(bins_into_python(py, &record.bins)?)?,
-                    None => list.append(py.None())?,
-                }
-            }
-            Ok(list)
+            let mut converter = BinsIntoPython::new(py);
+            let items = (0..self.rows.records.len()).map(|place| match self.rows.bins(place) {
+                Some(bins) => Ok(converter.convert(bins)?.into_any()),
+                None => Ok(py.None().into_bound(py)),
+            });
+            PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)
         })
     }
 
@@ -257,13 +260,7 @@ impl LazyBatchRecords {
     }
 
     fn __len__(&self) -> usize {
-        let keys: HashSet<&Value> = self
-            .rows
-            .records
-            .iter()
-            .filter_map(viewed)
-            .map(|(user_key, _)| user_key)
-            .collect();
+        let keys: HashSet<&Value> = self.rows.records.iter().filter_map(viewed).collect();
         keys.len()
     }
 
@@ -286,6 +283,11 @@ impl LazyBatchRecords {
             )),
             Err(error) => error,
         })
+    }
+
+    /// Bytes of memory, without those of views and of bins that the driver has decoded.
+    fn __sizeof__(&self) -> usize {
+        size_of::<Self>() + self.rows.held_bytes()
     }
 
     fn __repr__(&self) -> String {
@@ -326,16 +328,13 @@ impl BatchRecordIterator {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let handle = self.handle.get();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        match handle.rows.records.get(next) {
-            Some(row) => handle
-                .materialise(|| batch_record_into_python(py, &handle.rows, row))
-                .map(Some),
-            None => {
-                self.next
-                    .store(handle.rows.records.len(), Ordering::Relaxed);
-                Ok(None)
-            }
+        if next >= handle.rows.records.len() {
+            self.next
+                .store(handle.rows.records.len(), Ordering::Relaxed);
+            return Ok(None);
         }
+        let mut converter = BinsIntoPython::new(py);
+        handle.materialise(|| batch_record_into_python(py, &handle.rows, next, &mut converter))
     }
 
     fn __length_hint__(&self) -> usize {

@@ -3,14 +3,20 @@
 
 pub mod arguments;
 pub mod array_layout;
+pub mod array_rows;
 pub mod batch;
 pub mod bins;
 pub mod client_config;
+pub mod digest;
+mod digest_rounds;
+pub mod entries;
 pub mod half;
+pub mod kept;
 pub mod key;
 pub mod lazy_batch;
 pub mod names;
 pub mod numpy;
+pub mod numpy_write;
 pub mod operations;
 pub mod options;
 pub mod policies;

@@ -1,15 +1,16 @@
-//! Python strings for names that repeat: bins, sets, namespaces.
+//! Python strings for names that repeat: bins, sets, namespaces, options.
 //!
 //! Each thread keeps a small table, so that a name costs a lookup instead of a new string whose
-//! hash has to be computed again by every dictionary it goes into.
+//! hash has to be computed again by every dictionary it goes into. The strings are interned: a
+//! program that looks a bin up by a name from its source finds it by identity.
 
 use std::cell::RefCell;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// Names kept per thread; one that falls on the same place replaces its predecessor.
-const PLACES: usize = 256;
+/// Names kept per thread. Each may lie on two places; a new one replaces the one on its second place.
+const PLACES: usize = 512;
 /// Longer names are not kept.
 const MAX_BYTES: usize = 63;
 
@@ -33,40 +34,70 @@ pub fn name_into_python<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString
         let Ok(mut table) = table.try_borrow_mut() else {
             return PyString::new(py, name);
         };
-        if table.is_empty() {
-            table.resize_with(PLACES, || None);
+        let first = place_of(name);
+        for place in [first, first ^ 1] {
+            match table.get(place) {
+                Some(Some(kept)) if *kept.name == *name => return kept.string.bind(py).clone(),
+                _ => {}
+            }
         }
-        let place = &mut table[place_of(name)];
-        if let Some(kept) = place.as_ref().filter(|kept| &*kept.name == name) {
-            return kept.string.bind(py).clone();
-        }
-        let string = PyString::new(py, name);
-        *place = Some(Kept {
-            name: name.into(),
-            string: string.clone().unbind(),
-        });
-        string
+        keep(py, &mut table, first, name)
     })
 }
 
-/// FNV-1a, which is fast for short names; nothing depends on its quality.
-fn place_of(name: &str) -> usize {
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+#[cold]
+fn keep<'py>(
+    py: Python<'py>,
+    table: &mut Vec<Option<Kept>>,
+    first: usize,
+    name: &str,
+) -> Bound<'py, PyString> {
+    if table.is_empty() {
+        table.resize_with(PLACES, || None);
+    }
+    let string = PyString::intern(py, name);
+    let replaced = table[first].replace(Kept {
+        name: name.into(),
+        string: string.clone().unbind(),
     });
-    (hash ^ (hash >> 16)) as usize % PLACES
+    if let Some(replaced) = replaced {
+        table[first ^ 1] = Some(replaced);
+    }
+    string
+}
+
+/// A number below [`PLACES`] from the length and both ends, which may overlap. Nothing depends on its
+/// quality.
+#[inline]
+pub fn place_of(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let (start, end) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(start), Some(end)) => (u64::from_le_bytes(*start), u64::from_le_bytes(*end)),
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(start), Some(end)) => (
+                u32::from_le_bytes(*start).into(),
+                u32::from_le_bytes(*end).into(),
+            ),
+            _ => bytes
+                .iter()
+                .fold((0, 0), |(word, _), &byte| (word << 8 | u64::from(byte), 0)),
+        },
+    };
+    let mixed =
+        (start ^ end.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize % PLACES
 }
 
 #[cfg(test)]
 mod tests {
-    use super::place_of;
+    use super::{place_of, PLACES};
 
     #[test]
     fn places_are_in_range_and_spread() {
         let mut places: Vec<usize> = (0..64)
             .map(|bin| place_of(&format!("feature_{bin}")))
             .collect();
-        assert!(places.iter().all(|&place| place < super::PLACES));
+        assert!(places.iter().all(|&place| place < PLACES));
         places.sort_unstable();
         places.dedup();
         assert!(places.len() > 40, "{} distinct places", places.len());

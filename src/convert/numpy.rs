@@ -107,7 +107,8 @@ fn layout_from_dtype(numpy: &Bound<'_, PyModule>, dtype: &Bound<'_, PyAny>) -> P
     Ok(Layout::new(fields, row_bytes)?)
 }
 
-fn field_from_dtype(name: &str, dtype: &Bound<'_, PyAny>, offset: usize) -> PyResult<Field> {
+/// The field of a row that has a name, a dtype and an offset.
+pub fn field_from_dtype(name: &str, dtype: &Bound<'_, PyAny>, offset: usize) -> PyResult<Field> {
     let base = dtype.getattr("base")?;
     let kind = base.getattr("kind")?;
     let element = match kind.cast::<PyString>()?.to_str()? {

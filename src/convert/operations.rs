@@ -8,6 +8,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::constants;
 use crate::convert::bins::name_from_python;
+use crate::convert::names::name_into_python;
 use crate::convert::policies::checked_expiration;
 use crate::convert::text::utf8;
 use crate::convert::value_in::{
@@ -158,6 +159,7 @@ fn unsupported(code: i32) -> PyErr {
 }
 
 fn entry<'py>(dict: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let key = name_into_python(dict.py(), key);
     Ok(dict.get_item(key)?.filter(|value| !value.is_none()))
 }
 

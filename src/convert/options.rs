@@ -5,6 +5,8 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 
+use crate::convert::entries::gather;
+use crate::convert::names::{name_into_python, place_of};
 use crate::convert::text::utf8;
 use crate::convert::value_in::type_name;
 use crate::exceptions::invalid_argument;
@@ -12,6 +14,8 @@ use crate::exceptions::invalid_argument;
 /// A dictionary of options, or none at all.
 pub struct Options<'a, 'py> {
     dict: Option<&'a Bound<'py, PyDict>>,
+    /// A bit for every name that is there, so that most that are not need no lookup.
+    names: u64,
     name: &'static str,
 }
 
@@ -24,7 +28,21 @@ impl<'a, 'py> Options<'a, 'py> {
                 PyTypeError::new_err(format!("{name} must be a dict, not {}", type_name(object)))
             })?),
         };
-        Ok(Options { dict, name })
+        let names = match dict {
+            None => 0,
+            Some(dict) => gather(
+                dict,
+                |_| 0,
+                |names, key, _| {
+                    if let Ok(key) = key.cast::<PyString>() {
+                        // Half of a surrogate pair is in no name that anybody asks for.
+                        *names |= key.to_str().map_or(0, bit_of);
+                    }
+                    Ok(())
+                },
+            )?,
+        };
+        Ok(Options { dict, names, name })
     }
 
     /// Whether there is nothing in it.
@@ -36,7 +54,11 @@ impl<'a, 'py> Options<'a, 'py> {
     pub fn get(&self, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.dict {
             None => Ok(None),
-            Some(dict) => Ok(dict.get_item(key)?.filter(|value| !value.is_none())),
+            Some(_) if self.names & bit_of(key) == 0 => Ok(None),
+            Some(dict) => {
+                let key = name_into_python(dict.py(), key);
+                Ok(dict.get_item(key)?.filter(|value| !value.is_none()))
+            }
         }
     }
 
@@ -115,4 +137,9 @@ impl<'a, 'py> Options<'a, 'py> {
             type_name(value)
         ))
     }
+}
+
+/// One of 64 bits, the same for the same name.
+fn bit_of(name: &str) -> u64 {
+    1 << (place_of(name) % 64)
 }

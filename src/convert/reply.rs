@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyInt, PyList, PyString};
 use crate::convert::key::key_into_python;
 use crate::convert::lazy_batch::LazyBatchRecords;
 use crate::convert::names::name_into_python;
-use crate::convert::record::{batch_record_into_python, metadata_into_python, record_into_python};
+use crate::convert::record::{batch_records_into_python, metadata_into_python, record_into_python};
 use crate::convert::result_types::{named_tuple, result_types};
 use crate::convert::value_out::value_into_python;
 use crate::ops::request::{NodeAnswer, Reply, RetryInfo, Rows};
@@ -21,7 +21,9 @@ pub fn reply_into_python(
 ) -> PyResult<Py<PyAny>> {
     let object = match reply {
         Reply::Nothing => return Ok(py.None()),
-        Reply::Record { key, record } => record_into_python(py, &key, &record)?,
+        Reply::Record { key, record, kept } => {
+            record_into_python(py, &key, &record, kept.as_ref())?
+        }
         Reply::Header { key, record } => header_into_python(py, &key, record.as_ref())?,
         Reply::Ordered {
             key,
@@ -82,10 +84,7 @@ fn batch_write_into_python<'py>(
     retry: RetryInfo,
 ) -> PyResult<Bound<'py, PyAny>> {
     let types = result_types(py)?;
-    let list = PyList::empty(py);
-    for row in &rows.records {
-        list.append(batch_record_into_python(py, rows, row)?)?;
-    }
+    let list = batch_records_into_python(py, rows)?;
     let retry = [
         PyInt::new(py, retry.attempts).into_any(),
         PyInt::new(py, retry.max_attempts).into_any(),

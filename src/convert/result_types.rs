@@ -1,5 +1,7 @@
 //! The Python classes of results, looked up once, and a quick way to make instances of them.
 
+use std::mem::offset_of;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -33,10 +35,16 @@ pub struct ResultTypes {
 static RESULT_TYPES: PyOnceLock<ResultTypes> = PyOnceLock::new();
 
 /// The classes of results.
+#[inline]
 pub fn result_types(py: Python<'_>) -> PyResult<&'static ResultTypes> {
-    if let Some(types) = RESULT_TYPES.get(py) {
-        return Ok(types);
+    match RESULT_TYPES.get(py) {
+        Some(types) => Ok(types),
+        None => look_up(py),
     }
+}
+
+#[cold]
+fn look_up(py: Python<'_>) -> PyResult<&'static ResultTypes> {
     let module = py.import("aerospike_py.types")?;
     let class = |name: &str| -> PyResult<Py<PyType>> {
         let class = module.getattr(name)?.cast_into::<PyType>()?;
@@ -62,7 +70,13 @@ pub fn result_types(py: Python<'_>) -> PyResult<&'static ResultTypes> {
     Ok(RESULT_TYPES.get_or_init(py, || types))
 }
 
-/// Makes a named tuple without going through its `__new__`, which is a Python function.
+/// Whether tuples remember their hash in front of their items, as they do from Python 3.14 on.
+const HASH_IS_KEPT: bool = offset_of!(ffi::PyTupleObject, ob_item) > size_of::<ffi::PyVarObject>();
+/// What is kept instead of a hash that is not known yet.
+const NO_HASH: ffi::Py_hash_t = -1;
+
+/// Makes a named tuple without going through its `__new__`, which is a Python function, and without
+/// the tuples of arguments that `tuple.__new__` would take.
 ///
 /// `class` must be a tuple class with as many fields as there are values.
 pub fn named_tuple<'py, const N: usize>(
@@ -70,17 +84,25 @@ pub fn named_tuple<'py, const N: usize>(
     class: &Py<PyType>,
     values: [Bound<'py, PyAny>; N],
 ) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = PyTuple::new(py, [PyTuple::new(py, values)?])?;
-    let class = class.bind(py).as_type_ptr();
-    // SAFETY: reading a function pointer of a static type of the interpreter, which never changes.
-    let Some(new) = (unsafe { (&raw const ffi::PyTuple_Type.tp_new).read() }) else {
-        return Err(PyTypeError::new_err(
-            "this interpreter's tuples cannot be subclassed",
-        ));
+    let size = ffi::Py_ssize_t::try_from(N)?;
+    // SAFETY: the interpreter is attached and `class` a live class, whose instances this allocates as
+    // `tuple.__new__` does; a new reference, or null with an exception set.
+    let made = unsafe {
+        let made = ffi::PyType_GenericAlloc(class.bind(py).as_type_ptr(), size);
+        Bound::from_owned_ptr_or_err(py, made)?
     };
-    // SAFETY: the interpreter is attached, `class` is a live subclass of tuple (checked when it was
-    // looked up) and `arguments` a live tuple; this is what `tuple.__new__(class, values)` does.
-    let made = unsafe { new(class, arguments.as_ptr(), std::ptr::null_mut()) };
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(py, made) }
+    // SAFETY: `class` is a subclass of tuple (checked when it was looked up), so this is a tuple, with
+    // room for `N` items, all null so far. Nobody else has seen it, and the items take over the
+    // references to the values. The word before the items is the hash where there is one.
+    unsafe {
+        let tuple = made.as_ptr().cast::<ffi::PyTupleObject>();
+        let items = (&raw mut (*tuple).ob_item).cast::<*mut ffi::PyObject>();
+        if HASH_IS_KEPT {
+            items.cast::<ffi::Py_hash_t>().sub(1).write(NO_HASH);
+        }
+        for (place, value) in values.into_iter().enumerate() {
+            items.add(place).write(value.into_ptr());
+        }
+    }
+    Ok(made)
 }

@@ -4,11 +4,13 @@ use std::fmt;
 
 use aerospike_core::{FloatValue, IndexMap, Value};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
 
+use crate::convert::entries::gather;
 use crate::convert::text::utf8;
 use crate::exceptions::invalid_argument;
 
@@ -39,6 +41,7 @@ pub fn value_from_python(object: &Bound<'_, PyAny>, place: Place<'_>) -> PyResul
     convert(object, place, 0)
 }
 
+#[inline(always)]
 fn convert(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> PyResult<Value> {
     if let Ok(string) = object.cast_exact::<PyString>() {
         return Ok(Value::String(utf8(string, place)?.to_owned()));
@@ -59,6 +62,7 @@ fn convert(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> PyResul
 }
 
 /// Booleans, containers, and subclasses of the types above.
+#[inline(never)]
 fn convert_rarer(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> PyResult<Value> {
     if let Ok(flag) = object.cast::<PyBool>() {
         return Ok(Value::Bool(flag.is_true()));
@@ -97,19 +101,17 @@ fn convert_rarer(object: &Bound<'_, PyAny>, place: Place<'_>, depth: usize) -> P
     Err(unsupported(object, place))
 }
 
-/// Works on a copy: the original may change under our hands in another thread.
 fn map_from_python(dict: &Bound<'_, PyDict>, place: Place<'_>, depth: usize) -> PyResult<Value> {
-    let entries = dict.copy()?;
-    let mut map = IndexMap::with_capacity(entries.len());
-    for (key, value) in entries.iter() {
-        let key = convert(&key, place, depth)?;
+    let map = gather(dict, IndexMap::with_capacity, |map, key, value| {
+        let key = convert(key, place, depth)?;
         if !key.is_valid_map_key() {
             return Err(PyTypeError::new_err(format!(
                 "keys of a dictionary must be str, int or bytes; {place} has a dictionary with a key of another type"
             )));
         }
-        map.insert(key, convert(&value, place, depth)?);
-    }
+        map.insert(key, convert(value, place, depth)?);
+        Ok(())
+    })?;
     Ok(Value::OrderedMap(map))
 }
 
@@ -129,12 +131,23 @@ pub fn bytes_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>>
 }
 
 /// An integer within the 64 bits that the server stores.
+#[inline]
 pub fn int_from_python(number: &Bound<'_, PyInt>, place: Place<'_>) -> PyResult<i64> {
-    number.extract::<i64>().map_err(|_| {
-        PyOverflowError::new_err(format!(
-            "{place}: the integer is too large, integers go from -2**63 to 2**63 - 1 (64 bits with sign)"
-        ))
-    })
+    let mut beyond = 0;
+    // SAFETY: the interpreter is attached, and of a live integer this cannot fail otherwise.
+    let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(number.as_ptr(), &mut beyond) };
+    if beyond == 0 {
+        Ok(value)
+    } else {
+        Err(too_large(place))
+    }
+}
+
+#[cold]
+fn too_large(place: Place<'_>) -> PyErr {
+    PyOverflowError::new_err(format!(
+        "{place}: the integer is too large, integers go from -2**63 to 2**63 - 1 (64 bits with sign)"
+    ))
 }
 
 fn deeper(depth: usize, place: Place<'_>) -> PyResult<usize> {

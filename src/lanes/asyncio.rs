@@ -1,25 +1,38 @@
-//! The asyncio lane: a runtime thread polls the operation, the result is left for the event
-//! loop, and the loop's own thread turns it into Python objects.
+//! The asyncio lane. An operation on one record is driven by the loop's own thread; what may take
+//! long to decode, or is not about the data path, by the runtime's threads, with the result left
+//! for the loop, whose thread turns it into Python objects.
 
 use std::future::Future;
 use std::sync::Arc;
 
+use aerospike_rt::net::arrivals_are_unknown;
 use aerospike_stages::{Observed, Stage};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
-use crate::lanes::awaitable::{Arrival, Operation, Shared};
+use crate::lanes::awaitable::Operation;
 use crate::lanes::call::Call;
+use crate::lanes::driven::Driven;
 use crate::lanes::event_loop::LoopBridge;
+use crate::lanes::progress::{Arrival, Shared};
 use crate::ops::request::Reply;
+
+/// Who polls an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// The thread of the event loop, if the loop can watch descriptors.
+    Loop,
+    /// The runtime's threads.
+    Runtime,
+}
 
 /// Starts an operation and returns the awaitable for its result. The operation runs whether or
 /// not it is awaited, unless no loop is running yet: then it starts when it is awaited. `yields`
 /// is what success gives instead of the reply.
 pub fn start<F>(
     py: Python<'_>,
-    runtime: &Handle,
+    (driver, runtime): (Driver, &Handle),
     operation: F,
     mut call: Call,
     yields: Option<Py<PyAny>>,
@@ -32,13 +45,19 @@ where
     let name = call.name();
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
+        let recorded = recorder.is_some();
+        let operation = Observed::new(operation, recorder);
+        // A loop that is late cannot tell by itself how late; a thread that only waits can.
+        let late_unseen = recorded && arrivals_are_unknown();
+        let by_loop = driver == Driver::Loop && bridge.watch().is_some() && !late_unseen;
         let shared = Shared::new(bridge, call, yields);
-        let arrival = Arrival::of(shared.clone());
-        let task = runtime.spawn(async move {
-            let observation = Observed::new(operation, recorder).await;
-            arrival.arrive(observation);
-        });
-        shared.set_abort(task.abort_handle());
+        if by_loop {
+            shared.drive(Driven::new(&runtime, operation, recorded));
+        } else {
+            let arrival = Arrival::of(shared.clone());
+            let task = runtime.spawn(async move { arrival.arrive(operation.await) });
+            shared.set_abort(task.abort_handle());
+        }
         shared
     };
     let operation = match LoopBridge::of_running_loop(py) {

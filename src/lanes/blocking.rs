@@ -1,15 +1,11 @@
-//! The sync lane: the calling thread polls the operation itself, detached from the interpreter,
-//! and sleeps in between.
+//! The sync lane: the calling thread drives the operation itself, detached from the interpreter.
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::pin::Pin;
+use std::time::Duration;
 
+use aerospike_rt::direct::{drive, Interruptions};
 use aerospike_stages::{clock, Observation, Observed, Outcome, Stage};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -20,43 +16,33 @@ use crate::lanes::fork;
 use crate::lanes::{convert, outcome_of};
 use crate::ops::request::Reply;
 
-/// How long Ctrl-C may go unnoticed while the main thread waits.
+/// How long a signal may go unnoticed that was delivered to another thread, or just before the main
+/// thread began to wait; one that reaches it while it waits is noticed at once.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
-struct Parker {
-    thread: Thread,
-    notified: AtomicBool,
-}
-
-impl Wake for Parker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.notified.swap(true, Ordering::AcqRel) {
-            self.thread.unpark();
-        }
-    }
-}
-
 thread_local! {
-    static PARKER: Arc<Parker> =
-        Arc::new(Parker { thread: std::thread::current(), notified: AtomicBool::new(false) });
     /// Whether this is the main thread, as found out in which generation of forks.
     static IS_MAIN: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
 }
 
-/// Runs an operation to its end on this thread and turns its result into Python objects.
-pub fn run<F>(py: Python<'_>, runtime: &Handle, operation: F, mut call: Call) -> PyResult<Py<PyAny>>
+/// Runs the operation that `prepare` makes to its end on this thread and turns its result into Python
+/// objects. Nothing of it but the conversion keeps other threads from running Python.
+pub fn run<F>(
+    py: Python<'_>,
+    runtime: &Handle,
+    prepare: impl FnOnce() -> F + Send,
+    mut call: Call,
+) -> PyResult<Py<PyAny>>
 where
     F: Future<Output = Result<Reply, Fault>> + Send,
 {
-    let interruptible = is_main_thread(py);
+    let signals = Signals {
+        heeded: is_main_thread(py),
+    };
     call.enter(Stage::Dispatch);
     let recorder = call.recorder.take();
     let driven = py.detach(|| {
-        let mut driven = drive(runtime, Observed::new(operation, recorder), interruptible)?;
+        let mut driven = drive(runtime, Observed::new(prepare(), recorder), signals)?;
         if let Some(recorder) = driven.recorder.as_mut() {
             if driven.value.is_err() {
                 recorder.fail();
@@ -79,41 +65,26 @@ where
     converted
 }
 
-fn drive<F: Future>(
-    runtime: &Handle,
-    operation: Observed<F>,
-    interruptible: bool,
-) -> PyResult<Observation<F::Output>> {
-    let _context = runtime.enter();
-    let parker = PARKER.with(Arc::clone);
-    let waker = Waker::from(parker.clone());
-    let mut cx = Context::from_waker(&waker);
-    let mut operation = pin!(operation);
-    let mut next_check = Instant::now() + SIGNAL_CHECK;
-    loop {
-        if let Poll::Ready(value) = operation.as_mut().poll(&mut cx) {
-            return Ok(value);
-        }
-        while !parker.notified.swap(false, Ordering::AcqRel) {
-            if !interruptible {
-                std::thread::park();
-                continue;
-            }
-            // Parking may return early, for a token that an earlier wake-up has left behind.
-            std::thread::park_timeout(next_check.saturating_duration_since(Instant::now()));
-            if parker.notified.load(Ordering::Acquire) || Instant::now() < next_check {
-                continue;
-            }
-            let asked = clock::now_ns();
-            let attached = Python::attach(|py| {
-                let attached = clock::now_ns();
-                py.check_signals().map(|()| attached)
-            })?;
-            operation.as_mut().note_gil_wait(asked, attached);
-            next_check = Instant::now() + SIGNAL_CHECK;
-            // A signal handler may have used the client, and with it this thread's wake-ups.
-            break;
-        }
+/// Lets Python's signal handlers run while the main thread waits.
+struct Signals {
+    heeded: bool,
+}
+
+impl<F> Interruptions<Observed<F>> for Signals {
+    type Error = PyErr;
+
+    fn patience(&self) -> Option<Duration> {
+        self.heeded.then_some(SIGNAL_CHECK)
+    }
+
+    fn look(&mut self, operation: Pin<&mut Observed<F>>) -> PyResult<u64> {
+        let asked = clock::now_ns();
+        let attached = Python::attach(|py| {
+            let attached = clock::now_ns();
+            py.check_signals().map(|()| attached)
+        })?;
+        operation.note_gil_wait(asked, attached);
+        Ok(asked)
     }
 }
 

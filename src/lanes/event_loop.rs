@@ -1,27 +1,45 @@
-//! The bridge between runtime threads and one event loop: a queue of finished operations and a
-//! descriptor that wakes the loop once for however many there are.
+//! The bridge to one event loop: a queue of operations that have been woken or have ended, and one
+//! wake-up of the loop for however many there are.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use crossbeam_queue::SegQueue;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use rustix::event::{eventfd, EventfdFlags};
+use pyo3::types::PyDict;
 
-use crate::lanes::awaitable::{operation_told, Shared};
+use crate::lanes::awaitable::operation_told;
+use crate::lanes::notifier;
+use crate::lanes::progress::Shared;
+use crate::lanes::resumption::Resumptions;
+use crate::lanes::watch::Watch;
 
-/// One event loop's queue of finished operations.
+/// How many operations the loop goes on with before others get their turn.
+const MOST_AT_ONCE: usize = 1000;
+/// The loop's attribute that keeps the bridge of a loop without readers.
+const ATTRIBUTE: &str = "_aerospike_py_bridge";
+
+/// How a loop is woken.
+enum Alarm {
+    /// It watches a descriptor, behind which is all that its operations wait for.
+    Reader(Watch),
+    /// It has no readers: another thread schedules the callback.
+    Notifier,
+}
+
+/// One event loop's queue of operations.
 pub struct LoopBridge {
     event_loop: Py<PyAny>,
     call_soon: Py<PyAny>,
     told: Py<PyAny>,
-    arrived: SegQueue<Arc<Shared>>,
+    queue: SegQueue<Arc<Shared>>,
+    resumptions: Resumptions,
     signalled: AtomicBool,
     closed: AtomicBool,
-    descriptor: OwnedFd,
+    alarm: Alarm,
 }
 
 /// All bridges, so that a loop gets only one. The loop keeps its bridge alive through the
@@ -32,7 +50,9 @@ static BRIDGES: Mutex<Bridges> = Mutex::new(Vec::new());
 pub type Bridges = Vec<(usize, Weak<LoopBridge>)>;
 
 thread_local! {
-    static LATEST: std::cell::RefCell<Weak<LoopBridge>> = const { std::cell::RefCell::new(Weak::new()) };
+    static LATEST: RefCell<Weak<LoopBridge>> = const { RefCell::new(Weak::new()) };
+    /// Where drains gather what is due, one after the other.
+    static DUE: Cell<Vec<Arc<Shared>>> = const { Cell::new(Vec::new()) };
 }
 
 impl LoopBridge {
@@ -80,42 +100,78 @@ impl LoopBridge {
 
     fn create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
         let py = event_loop.py();
-        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(std::io::Error::from)?;
-        let bridge = Arc::new(LoopBridge {
-            event_loop: event_loop.clone().unbind(),
-            call_soon: event_loop.getattr("call_soon")?.unbind(),
-            told: wrap_pyfunction!(operation_told, py)?.into_any().unbind(),
-            arrived: SegQueue::new(),
-            signalled: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            descriptor,
-        });
-        let drain = Py::new(
-            py,
-            Drain {
-                bridge: bridge.clone(),
-            },
-        )?;
-        event_loop.call_method1("add_reader", (bridge.descriptor.as_raw_fd(), drain)).map_err(|error| {
-            let unsupported = PyRuntimeError::new_err(
-                "this event loop has no add_reader(); AsyncClient needs a selector event loop or uvloop",
-            );
-            unsupported.set_cause(py, Some(error));
-            unsupported
-        })?;
+        let watch = Watch::new()?;
+        let watched = watch.descriptor();
+        let bridge = Self::with_alarm(event_loop, Alarm::Reader(watch))?;
+        let keeper = Py::new(py, Drain::keeping(&bridge))?;
+        match event_loop.call_method1("add_reader", (watched, keeper)) {
+            Ok(_) => Ok(bridge),
+            Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
+                Self::without_readers(event_loop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn without_readers(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
+        let py = event_loop.py();
+        notifier::start(py)?;
+        let bridge = Self::with_alarm(event_loop, Alarm::Notifier)?;
+        // A loop that takes no attributes has a bridge for as long as operations are in flight.
+        let keeper = Py::new(py, Drain::keeping(&bridge))?;
+        let _ = event_loop.setattr(ATTRIBUTE, keeper);
+        say_once(event_loop)?;
         Ok(bridge)
     }
 
-    /// Leaves a finished operation for the loop. Called from runtime threads.
-    pub fn push(&self, operation: Arc<Shared>) {
-        self.arrived.push(operation);
+    fn with_alarm(event_loop: &Bound<'_, PyAny>, alarm: Alarm) -> PyResult<Arc<LoopBridge>> {
+        let told = wrap_pyfunction!(operation_told, event_loop.py())?;
+        Ok(Arc::new(LoopBridge {
+            event_loop: event_loop.clone().unbind(),
+            call_soon: event_loop.getattr("call_soon")?.unbind(),
+            told: told.into_any().unbind(),
+            queue: SegQueue::new(),
+            resumptions: Resumptions::default(),
+            signalled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            alarm,
+        }))
+    }
+
+    /// What the loop watches, if it can watch anything, so that it can drive operations itself.
+    pub fn watch(&self) -> Option<&Watch> {
+        match &self.alarm {
+            Alarm::Reader(watch) => Some(watch),
+            Alarm::Notifier => None,
+        }
+    }
+
+    /// Leaves an operation for the loop. Called from any thread.
+    pub fn push(self: Arc<Self>, operation: Arc<Shared>) {
+        self.queue.push(operation);
         if self.closed.load(Ordering::SeqCst) {
             self.abandon();
         } else if !self.signalled.swap(true, Ordering::SeqCst) {
-            // The counter cannot overflow with one write per drain; a write that fails for
-            // another reason leaves the flag set, and the next drain finds the operation.
-            let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+            self.ring();
+        }
+    }
+
+    fn ring(self: Arc<Self>) {
+        match &self.alarm {
+            Alarm::Reader(watch) => watch.ring(),
+            Alarm::Notifier => notifier::ask(self),
+        }
+    }
+
+    /// Schedules the drain on a loop that has no readers; called by the notifier.
+    pub fn schedule_drain(self: &Arc<Self>, py: Python<'_>) {
+        let scheduled = Py::new(py, Drain::passing(self)).and_then(|drain| {
+            let event_loop = self.event_loop.bind(py);
+            event_loop.call_method1(pyo3::intern!(py, "call_soon_threadsafe"), (drain,))
+        });
+        // A loop refuses for one reason only: it has been closed.
+        if scheduled.is_err() {
+            self.close();
         }
     }
 
@@ -123,11 +179,15 @@ impl LoopBridge {
     /// queued, or will be, have nobody to be told to.
     fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        for operation in self.watch().map(Watch::take_all).unwrap_or_default() {
+            operation.abandon();
+        }
+        self.resumptions.clear();
         self.abandon();
     }
 
     fn abandon(&self) {
-        while let Some(operation) = self.arrived.pop() {
+        while let Some(operation) = self.queue.pop() {
             operation.abandon();
         }
     }
@@ -145,12 +205,31 @@ impl LoopBridge {
         argument: &Bound<'_, PyAny>,
         context: &Py<PyAny>,
     ) -> PyResult<()> {
-        let keywords = pyo3::types::PyDict::new(py);
+        let keywords = PyDict::new(py);
         keywords.set_item(pyo3::intern!(py, "context"), context)?;
         self.call_soon
             .bind(py)
             .call((callback, argument), Some(&keywords))?;
         Ok(())
+    }
+
+    /// `loop.call_soon(callback)`.
+    pub fn call_soon_alone(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
+        self.call_soon.bind(py).call1((callback,)).map(drop)
+    }
+
+    /// Whether the loop is in asyncio's debug mode.
+    pub fn is_debugged(&self, py: Python<'_>) -> bool {
+        let asked = self
+            .event_loop
+            .bind(py)
+            .call_method0(pyo3::intern!(py, "get_debug"));
+        asked.is_ok_and(|debugged| debugged.is_truthy().unwrap_or(false))
+    }
+
+    /// The tasks that wait to be resumed by this loop.
+    pub fn resumptions(&self) -> &Resumptions {
+        &self.resumptions
     }
 
     /// Has an operation's record ended behind its callbacks.
@@ -163,18 +242,38 @@ impl LoopBridge {
         self.call_soon(py, &self.told, operation, context)
     }
 
-    /// Tells every operation that has arrived, even if telling one of them fails; the first
+    /// Goes on with every operation that waits for the loop, even if one of them fails; the first
     /// failure is returned.
-    fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        let mut counter = [0u8; 8];
-        let _ = rustix::io::read(&self.descriptor, &mut counter);
-        // Cleared before the queue is emptied: whoever pushes from now on wakes the loop again.
-        self.signalled.swap(false, Ordering::SeqCst);
+    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         let mut first = Ok(());
-        while let Some(operation) = self.arrived.pop() {
-            first = first.and(operation.resolve(py));
+        if let Some(watch) = self.watch() {
+            let mut due = DUE.try_with(Cell::take).unwrap_or_default();
+            watch.look(&mut due);
+            for operation in due.drain(..) {
+                first = first.and(operation.advance(py, 0));
+            }
+            let _ = DUE.try_with(|spare| spare.set(due));
         }
+        for _ in 0..MOST_AT_ONCE {
+            let Some(operation) = self.next() else {
+                return first;
+            };
+            first = first.and(operation.wake_up(py));
+        }
+        self.clone().ring();
         first
+    }
+
+    /// The next operation in the queue; once there is none, whoever leaves one wakes the loop again.
+    fn next(&self) -> Option<Arc<Shared>> {
+        if let Some(operation) = self.queue.pop() {
+            return Some(operation);
+        }
+        self.signalled.store(false, Ordering::SeqCst);
+        if self.queue.is_empty() || self.signalled.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        self.queue.pop()
     }
 }
 
@@ -183,10 +282,56 @@ pub fn lock_bridges() -> MutexGuard<'static, Bridges> {
     BRIDGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The callback that the loop runs when operations have finished.
+fn say_once(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    static SAID: Once = Once::new();
+    let mut outcome = Ok(());
+    SAID.call_once(|| {
+        outcome = log_missing_reader(event_loop);
+    });
+    outcome
+}
+
+fn log_missing_reader(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    let logging = event_loop.py().import("logging")?;
+    let logger = logging.call_method1("getLogger", ("aerospike_py",))?;
+    let message =
+        "%s has no add_reader(): results reach it through call_soon_threadsafe(), which costs a \
+                   hand-over between threads; a selector event loop or uvloop needs none";
+    let name = event_loop.get_type().qualname()?;
+    logger.call_method1("info", (message, name)).map(drop)
+}
+
+/// How the event loop that runs on this thread learns of results.
+#[pyfunction]
+pub fn event_loop_wakeup(py: Python<'_>) -> PyResult<&'static str> {
+    Ok(match LoopBridge::of_running_loop(py)?.alarm {
+        Alarm::Reader(_) => "add_reader",
+        Alarm::Notifier => "call_soon_threadsafe",
+    })
+}
+
+/// The callback that the loop runs when operations have been woken or have ended.
 #[pyclass(frozen, module = "aerospike_py._aerospike")]
 struct Drain {
     bridge: Arc<LoopBridge>,
+    /// The loop owns it, and lets go of it when it is closed or freed.
+    keeps: bool,
+}
+
+impl Drain {
+    fn keeping(bridge: &Arc<LoopBridge>) -> Self {
+        Drain {
+            bridge: bridge.clone(),
+            keeps: true,
+        }
+    }
+
+    fn passing(bridge: &Arc<LoopBridge>) -> Self {
+        Drain {
+            bridge: bridge.clone(),
+            keeps: false,
+        }
+    }
 }
 
 #[pymethods]
@@ -208,6 +353,8 @@ impl Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
-        self.bridge.close();
+        if self.keeps {
+            self.bridge.close();
+        }
     }
 }

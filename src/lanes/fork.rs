@@ -9,6 +9,7 @@ use aerospike_stages::hold::{hold, Held};
 
 use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
+use crate::lanes::notifier::{lock_notifier, Notifier};
 use crate::lanes::runtime::{lock_running, Running};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -19,6 +20,7 @@ static HOOK: Once = Once::new();
 struct Locks {
     _running: MutexGuard<'static, Option<Running>>,
     _bridges: MutexGuard<'static, Bridges>,
+    _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
     _stages: Held,
 }
@@ -31,6 +33,7 @@ extern "C" fn before_fork() {
     let locks = Locks {
         _running: lock_running(),
         _bridges: lock_bridges(),
+        _notifier: lock_notifier(),
         _baseline: lock_baseline(),
         _stages: hold(),
     };
@@ -43,6 +46,7 @@ extern "C" fn in_parent() {
 
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    aerospike_rt::direct::forget_after_fork();
     in_parent();
 }
 

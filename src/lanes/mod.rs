@@ -1,13 +1,19 @@
-//! Who polls an operation: the calling thread ([`blocking`]), or a runtime thread with the
-//! result handed to an event loop ([`asyncio`]). What an operation does is decided elsewhere.
+//! Who polls an operation: the calling thread ([`blocking`]), the thread of an event loop, or a
+//! runtime thread that leaves the result for the loop ([`asyncio`]). What an operation does is
+//! decided elsewhere.
 
 pub mod asyncio;
 pub mod awaitable;
 pub mod blocking;
 pub mod call;
+pub mod driven;
 pub mod event_loop;
 pub mod fork;
+pub mod notifier;
+pub mod progress;
+pub mod resumption;
 pub mod runtime;
+pub mod watch;
 
 use aerospike_stages::{Origin, Outcome, Stage};
 use pyo3::prelude::*;

@@ -10,6 +10,7 @@ use aerospike_core::{BatchOperation, BatchPolicy, BatchRecord, ErrorKind};
 
 use crate::error::{failure_code, is_retryable, Fault, NO_SERVER_CODE};
 use crate::ops::backoff;
+use crate::ops::gathered::Gathered;
 use crate::ops::request::{
     BatchOperateRequest, BatchReadRequest, BatchRemoveRequest, BatchWriteRequest, Reply, RetryInfo,
     Rows, WriteRow,
@@ -24,11 +25,17 @@ pub(super) async fn read(session: &Session, request: BatchReadRequest) -> Result
         read,
         policy,
     } = request;
-    let rows = keys
+    let rows: Vec<_> = keys
         .into_iter()
         .map(|key| BatchOperation::read(&read, key, bins.clone()))
         .collect();
-    Ok(Reply::BatchRead(send(session, &policy, rows).await?))
+    // The driver asks for a single record in another way than for several.
+    let kept = Gathered::new(session.keeps_bins() && rows.len() > 1);
+    let sent = kept.gather(send(session, &policy, rows)).await?;
+    Ok(Reply::BatchRead(match kept.end() {
+        Some(replies) => sent.with_bins_of(replies),
+        None => sent,
+    }))
 }
 
 pub(super) async fn operate(
@@ -190,10 +197,7 @@ async fn send(
         }
         ended_by => {
             let unanswered = ended_by.map_or(NO_SERVER_CODE, failure_code);
-            Ok(Rows {
-                records,
-                unanswered,
-            })
+            Ok(Rows::new(records, unanswered))
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod batch;
+pub mod gathered;
 pub mod limiter;
 pub mod request;
 pub mod session;
@@ -12,21 +13,83 @@ pub mod single;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::error::Fault;
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
 
-/// Carries out a request.
+/// Pins a future on the heap, where it is made: many kilobytes of it are space for what it will do,
+/// which `Box::pin` would copy from the stack.
+macro_rules! on_the_heap {
+    ($future:expr) => {{
+        let made = Box::write(Box::new_uninit(), $future);
+        Box::into_pin(made)
+    }};
+}
+pub(crate) use on_the_heap;
+
+/// An operation that has not begun.
+pub struct Prepared {
+    operation: Operation,
+    /// It ends only when the server answers, so closing the session has to end it.
+    unbounded: bool,
+}
+
+type Operation = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
+/// Makes a request's operation, which is on the heap from the start: the largest of them is many
+/// kilobytes, and held by value it would be copied at every hand-over of every operation.
+pub fn prepare(session: &Arc<Session>, request: Request) -> Prepared {
+    macro_rules! operation {
+        ($function:path) => {{
+            let session = session.clone();
+            on_the_heap!(async move { $function(&session).await })
+        }};
+        ($function:path, $request:expr) => {{
+            let (session, request) = (session.clone(), $request);
+            on_the_heap!(async move { $function(&session, request).await })
+        }};
+    }
+    Prepared {
+        unbounded: request.is_unbounded(),
+        operation: match request {
+            Request::Get(request) | Request::Select(request) => operation!(single::get, request),
+            Request::Exists(request) => operation!(single::exists, request),
+            Request::Put(request) | Request::RemoveBin(request) => {
+                operation!(single::put, request)
+            }
+            Request::Remove(request) => operation!(single::remove, request),
+            Request::Touch(request) => operation!(single::touch, request),
+            Request::Append(request) => operation!(single::append, request),
+            Request::Prepend(request) => operation!(single::prepend, request),
+            Request::Increment(request) => operation!(single::increment, request),
+            Request::Operate(request) => operation!(single::operate, request),
+            Request::OperateOrdered(request) => operation!(single::operate_ordered, request),
+            Request::BatchRead(request) => operation!(batch::read, *request),
+            Request::BatchWrite(request) => operation!(batch::write, *request),
+            Request::BatchOperate(request) => operation!(batch::operate, *request),
+            Request::BatchRemove(request) => operation!(batch::remove, *request),
+            Request::Truncate(request) => operation!(admin::truncate, request),
+            Request::InfoAll(request) => operation!(admin::info_all, request),
+            Request::InfoRandomNode(request) => operation!(admin::info_random_node, request),
+            Request::Ping => operation!(admin::ping),
+        },
+    }
+}
+
+/// Carries out what was prepared for the session.
 ///
 /// Closing the session does not cut operations short that have a deadline: they end on their own,
 /// and their failures then read as [`Fault::Closed`]. Those without a deadline end at once.
-pub async fn execute(session: &Session, request: Request) -> Result<Reply, Fault> {
+pub async fn carry_out(session: &Session, prepared: Prepared) -> Result<Reply, Fault> {
     if session.is_closed() {
         return Err(Fault::Closed);
     }
-    let unbounded = request.is_unbounded();
-    let mut operation = dispatch(session, request);
+    let Prepared {
+        mut operation,
+        unbounded,
+    } = prepared;
     let result = if unbounded {
         tokio::select! {
             biased;
@@ -46,35 +109,6 @@ pub async fn execute(session: &Session, request: Request) -> Result<Reply, Fault
                 .knowing_shortage(shortage)
         }
     })
-}
-
-type Operation<'a> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 'a>>;
-
-/// The future of an operation, on the heap: the largest of them is many kilobytes, and held by value
-/// it would be copied at every hand-over of every operation, however small.
-fn dispatch(session: &Session, request: Request) -> Operation<'_> {
-    match request {
-        Request::Get(request) | Request::Select(request) => Box::pin(single::get(session, request)),
-        Request::Exists(request) => Box::pin(single::exists(session, request)),
-        Request::Put(request) | Request::RemoveBin(request) => {
-            Box::pin(single::put(session, request))
-        }
-        Request::Remove(request) => Box::pin(single::remove(session, request)),
-        Request::Touch(request) => Box::pin(single::touch(session, request)),
-        Request::Append(request) => Box::pin(single::append(session, request)),
-        Request::Prepend(request) => Box::pin(single::prepend(session, request)),
-        Request::Increment(request) => Box::pin(single::increment(session, request)),
-        Request::Operate(request) => Box::pin(single::operate(session, request)),
-        Request::OperateOrdered(request) => Box::pin(single::operate_ordered(session, request)),
-        Request::BatchRead(request) => Box::pin(batch::read(session, *request)),
-        Request::BatchWrite(request) => Box::pin(batch::write(session, *request)),
-        Request::BatchOperate(request) => Box::pin(batch::operate(session, *request)),
-        Request::BatchRemove(request) => Box::pin(batch::remove(session, *request)),
-        Request::Truncate(request) => Box::pin(admin::truncate(session, request)),
-        Request::InfoAll(request) => Box::pin(admin::info_all(session, request)),
-        Request::InfoRandomNode(request) => Box::pin(admin::info_random_node(session, request)),
-        Request::Ping => Box::pin(admin::ping(session)),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use crate::error::{failure_code, failure_in_doubt, TIMEOUT_CODE};
 use aerospike_core::operations::Operation as Step;
 use aerospike_core::{
     AdminPolicy, BatchDeletePolicy, BatchPolicy, BatchReadPolicy, BatchRecord, BatchWritePolicy,
-    Bin, Bins, Key, ReadPolicy, Record, Value, WritePolicy,
+    Bin, Bins, IndexMap, Key, ReadPolicy, Record, Value, WritePolicy,
 };
+use aerospike_rt::replies::{Bins as BytesOfBins, KeptBins, KeptRecord, KeptRow, Replies};
 
 /// Reads bins, or only the header, of one record.
 #[derive(Debug)]
@@ -249,9 +250,78 @@ pub struct Rows {
     pub records: Vec<BatchRecord>,
     /// The code of rows without an outcome: why their node ended the batch before it came to them.
     pub unanswered: i32,
+    kept: Kept,
+}
+
+/// Bins that have stayed in the bytes of their replies.
+#[derive(Debug, Default)]
+struct Kept {
+    bins: KeptBins,
+    /// By row, where its bins lie; empty if there are none.
+    rows: Vec<Option<KeptRow>>,
+}
+
+/// The bins of a row.
+#[derive(Debug, Clone)]
+pub enum RowBins<'a> {
+    /// As the driver has decoded them.
+    Decoded(&'a IndexMap<String, Value>),
+    /// As they came, to be read from the bytes of their reply.
+    Kept(BytesOfBins<'a>),
 }
 
 impl Rows {
+    /// Rows as the driver has decoded them; `unanswered` is the code of those without an outcome.
+    pub fn new(records: Vec<BatchRecord>, unanswered: i32) -> Self {
+        Rows {
+            records,
+            unanswered,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The same rows with the bins that the driver has not seen.
+    pub fn with_bins_of(mut self, replies: Replies) -> Self {
+        if replies.is_empty() {
+            return self;
+        }
+        let places = self.records.iter_mut().map(|row| {
+            let record = row.record.as_mut()?;
+            let (place, generation) = replies.row(record.generation)?;
+            record.generation = generation;
+            Some(place)
+        });
+        let rows: Vec<_> = places.collect();
+        self.kept = Kept {
+            bins: replies.into_bins(rows.iter().flatten().copied()),
+            rows,
+        };
+        self
+    }
+
+    /// The bins of the row at `place`, if its record was found.
+    #[inline]
+    pub fn bins(&self, place: usize) -> Option<RowBins<'_>> {
+        let record = Rows::found(self.records.get(place)?)?;
+        Some(self.bins_beside_errors(place, record))
+    }
+
+    /// The bins of the record at `place`, even if its row has failed.
+    #[inline]
+    pub fn bins_beside_errors<'a>(&'a self, place: usize, record: &'a Record) -> RowBins<'a> {
+        match self.kept.rows.get(place) {
+            Some(Some(row)) => RowBins::Kept(self.kept.bins.of(*row)),
+            _ => RowBins::Decoded(&record.bins),
+        }
+    }
+
+    /// Bytes of memory, without what the driver's own records point to.
+    pub fn held_bytes(&self) -> usize {
+        self.records.capacity() * size_of::<BatchRecord>()
+            + self.kept.rows.capacity() * size_of::<Option<KeptRow>>()
+            + self.kept.bins.held_bytes()
+    }
+
     /// The code of a row: 0 for success, the server's code, or a negative one of the client's.
     pub fn code(&self, row: &BatchRecord) -> i32 {
         match row.error() {
@@ -301,6 +371,8 @@ pub enum Reply {
         key: Key,
         /// The record.
         record: Record,
+        /// Its bins, if they have stayed in the bytes of the reply.
+        kept: Option<KeptRecord>,
     },
     /// The header of a record, if it exists.
     Header {

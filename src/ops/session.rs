@@ -19,6 +19,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Session {
     client: Client,
     namespaces: Vec<String>,
+    keeps_bins: bool,
     runtime: Handle,
     closed: AtomicBool,
     closing: Notify,
@@ -44,6 +45,7 @@ impl Session {
         Ok(Session {
             client,
             namespaces,
+            keeps_bins: true,
             runtime: Handle::current(),
             closed: AtomicBool::new(false),
             closing: Notify::new(),
@@ -58,6 +60,17 @@ impl Session {
     /// The namespaces the cluster had when the session was made; empty if it did not say.
     pub fn namespaces(&self) -> &[String] {
         &self.namespaces
+    }
+
+    /// Makes batch reads leave bins in the bytes of their replies until they are asked for, or not.
+    pub fn keeping_bins(mut self, keeps_bins: bool) -> Self {
+        self.keeps_bins = keeps_bins;
+        self
+    }
+
+    /// Whether batch reads leave bins in the bytes of their replies until they are asked for.
+    pub fn keeps_bins(&self) -> bool {
+        self.keeps_bins
     }
 
     /// Whether a node is known to be up.

@@ -5,13 +5,24 @@ use std::collections::{HashMap, VecDeque};
 use aerospike_core::{Bins, IndexMap, Record, ResultCode, Value};
 
 use crate::error::Fault;
+use crate::ops::gathered::Gathered;
 use crate::ops::request::{Answer, KeyRequest, OperateRequest, ReadRequest, Reply, WriteRequest};
 use crate::ops::session::Session;
 
 pub(super) async fn get(session: &Session, request: ReadRequest) -> Result<Reply, Fault> {
     let ReadRequest { key, bins, policy } = request;
-    match session.client().get(&policy, &key, bins).await {
-        Ok(record) => Ok(Reply::Record { key, record }),
+    let kept = Gathered::new(session.keeps_bins());
+    match kept.gather(session.client().get(&policy, &key, bins)).await {
+        Ok(mut record) => {
+            let taken = kept
+                .end()
+                .and_then(|replies| replies.take(record.generation));
+            let kept = taken.map(|(kept, generation)| {
+                record.generation = generation;
+                kept
+            });
+            Ok(Reply::Record { key, record, kept })
+        }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }
 }
@@ -72,7 +83,11 @@ pub(super) async fn operate(session: &Session, request: OperateRequest) -> Resul
     match session.client().operate(&policy, &key, &steps).await {
         Ok(mut record) => {
             drop_empty_answers(&mut record);
-            Ok(Reply::Record { key, record })
+            Ok(Reply::Record {
+                key,
+                record,
+                kept: None,
+            })
         }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }

@@ -1,6 +1,7 @@
 //! The operations on embedded servers: what a batch makes of nodes that fail, how its retries count,
 //! and what closing does.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aerospike_core::{
@@ -9,12 +10,12 @@ use aerospike_core::{
 };
 use aerospike_embedded::{Cluster, CommandKind, Options};
 
-use super::execute;
 use super::request::{
     BatchReadRequest, BatchWriteRequest, InfoRequest, ReadRequest, Reply, Request, RetryInfo, Rows,
     WriteRow,
 };
 use super::session::Session;
+use super::{carry_out, prepare};
 use crate::error::{Fault, Kind};
 
 const KEYS: i64 = 60;
@@ -35,12 +36,16 @@ fn hosts(cluster: &Cluster) -> Vec<Host> {
         .collect()
 }
 
-async fn session(cluster: &Cluster) -> Session {
+async fn execute(session: &Arc<Session>, request: Request) -> Result<Reply, Fault> {
+    carry_out(session, prepare(session, request)).await
+}
+
+async fn session(cluster: &Cluster) -> Arc<Session> {
     session_with(cluster, ClientPolicy::default()).await
 }
 
-async fn session_with(cluster: &Cluster, policy: ClientPolicy) -> Session {
-    Session::connect(&policy, hosts(cluster)).await.unwrap()
+async fn session_with(cluster: &Cluster, policy: ClientPolicy) -> Arc<Session> {
+    Arc::new(Session::connect(&policy, hosts(cluster)).await.unwrap())
 }
 
 fn key(number: i64) -> Key {
@@ -87,7 +92,7 @@ fn batch_read_within(total_timeout: u32) -> Request {
     }))
 }
 
-async fn written(session: &Session, total_timeout: u32, retry: u32) -> (Rows, RetryInfo) {
+async fn written(session: &Arc<Session>, total_timeout: u32, retry: u32) -> (Rows, RetryInfo) {
     match execute(session, write_request(total_timeout, retry))
         .await
         .unwrap()

@@ -9,18 +9,30 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use aerospike_core::{as_bin, as_key, Bins, Client, ClientPolicy, Key, ReadPolicy, WritePolicy};
 use aerospike_embedded::{Cluster, Options};
+use aerospike_rt::direct::{drive, Interruptions, Uninterrupted};
 use aerospike_stages::event::Stamped;
 use aerospike_stages::invariants::check;
 use aerospike_stages::{
     clock, collector, Event, Lane, Observed, Operation, Outcome, Recorder, Stage, Summary,
 };
 
+/// Who polls the operations of a bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// The runtime's own executor.
+    Runtime,
+    /// The calling thread.
+    Direct,
+}
+
 /// A cluster with a connected client, on a runtime of its own.
 pub struct Bench {
+    pub driver: Driver,
     pub cluster: Cluster,
     pub client: Client,
     pub runtime: tokio::runtime::Runtime,
@@ -37,11 +49,18 @@ pub struct Recorded<T> {
 }
 
 impl Bench {
-    pub fn start(nodes: usize) -> Self {
-        Self::with_policy(nodes, ClientPolicy::default())
+    /// Runs a test once for each driver.
+    pub fn each(nodes: usize, test: impl Fn(&Bench)) {
+        Self::each_with_policy(nodes, &ClientPolicy::default(), test);
     }
 
-    pub fn with_policy(nodes: usize, policy: ClientPolicy) -> Self {
+    pub fn each_with_policy(nodes: usize, policy: &ClientPolicy, test: impl Fn(&Bench)) {
+        for driver in [Driver::Runtime, Driver::Direct] {
+            test(&Self::start(driver, nodes, policy.clone()));
+        }
+    }
+
+    fn start(driver: Driver, nodes: usize, policy: ClientPolicy) -> Self {
         collector::set_enabled(true);
         let cluster = Cluster::start(Options {
             nodes,
@@ -73,6 +92,7 @@ impl Bench {
             client
         });
         let bench = Bench {
+            driver,
             cluster,
             client,
             runtime,
@@ -83,10 +103,20 @@ impl Bench {
         bench
     }
 
+    /// Drives a future to its end.
+    pub fn drive<F: Future>(&self, future: F) -> F::Output {
+        match self.driver {
+            Driver::Runtime => self.runtime.block_on(future),
+            Driver::Direct => {
+                let driven = drive(self.runtime.handle(), future, Uninterrupted);
+                driven.unwrap_or_else(|never| match never {})
+            }
+        }
+    }
+
     pub fn put(&self, i: i64) {
         let bins = [as_bin!("number", i), as_bin!("text", format!("value {i}"))];
-        self.runtime
-            .block_on(self.client.put(&WritePolicy::default(), &key(i), &bins))
+        self.drive(self.client.put(&WritePolicy::default(), &key(i), &bins))
             .unwrap();
     }
 
@@ -106,17 +136,23 @@ impl Bench {
         future: impl Future<Output = T>,
     ) -> Summary {
         let recorder = Box::new(Recorder::start(operation, Lane::Sync, clock::now_ns()));
-        self.runtime.block_on(async {
-            let mut observed = Box::pin(Observed::new(future, Some(recorder)));
-            tokio::select! {
-                _ = &mut observed => panic!("the operation was too quick to be given up"),
-                () = tokio::time::sleep(patience) => {}
+        let mut observed = Box::pin(Observed::new(future, Some(recorder)));
+        let given_up = match self.driver {
+            Driver::Runtime => self.runtime.block_on(async {
+                tokio::time::timeout(patience, observed.as_mut())
+                    .await
+                    .is_err()
+            }),
+            Driver::Direct => {
+                let handle = self.runtime.handle();
+                drive(handle, observed.as_mut(), Impatient(patience)).is_err()
             }
-            let mut recorder = observed.as_mut().take_recorder().unwrap();
-            let summary = recorder.finish(Outcome::Cancelled, clock::now_ns());
-            check(&summary).unwrap();
-            summary
-        })
+        };
+        assert!(given_up, "the operation was too quick to be given up");
+        let mut recorder = observed.as_mut().take_recorder().unwrap();
+        let summary = recorder.finish(Outcome::Cancelled, clock::now_ns());
+        check(&summary).unwrap();
+        summary
     }
 
     /// Runs an operation with a recorder that keeps its events, on the calling thread.
@@ -128,7 +164,7 @@ impl Bench {
         let outside = Instant::now();
         let mut recorder = Box::new(Recorder::start(operation, Lane::Sync, clock::now_ns()));
         recorder.keep_events();
-        let observation = self.runtime.block_on(Observed::new(future, Some(recorder)));
+        let observation = self.drive(Observed::new(future, Some(recorder)));
         let mut recorder = observation.recorder.unwrap();
         let outcome = if observation.value.is_ok() {
             Outcome::Ok
@@ -155,6 +191,21 @@ impl Bench {
                 .collect(),
             outside,
         }
+    }
+}
+
+/// Gives up at the first look.
+struct Impatient(Duration);
+
+impl<F> Interruptions<F> for Impatient {
+    type Error = ();
+
+    fn patience(&self) -> Option<Duration> {
+        Some(self.0)
+    }
+
+    fn look(&mut self, _future: Pin<&mut F>) -> Result<u64, ()> {
+        Err(())
     }
 }
 

@@ -114,8 +114,9 @@ impl CommandKind {
     }
 }
 
+/// Some clients name a bin when they ask for the header only; the flag wins, here as in the answer.
 fn read_kind(info1: u8, info2: u8, ops: &Ops<'_>) -> CommandKind {
-    if info1 & flags::INFO1_NO_BIN_DATA != 0 && ops.is_empty() {
+    if info1 & flags::INFO1_NO_BIN_DATA != 0 {
         CommandKind::Exists
     } else if info2 & flags::INFO2_RESPOND_ALL_OPS != 0 || ops.iter().any(|op| op.op != op::READ) {
         CommandKind::Operate

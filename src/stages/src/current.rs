@@ -14,6 +14,27 @@ use crate::recorder::Recorder;
 
 thread_local! {
     static CURRENT: Cell<Option<Box<Recorder>>> = const { Cell::new(None) };
+    /// Since when the task has been due that this thread drives by itself; zero if that is unknown.
+    static DRIVEN: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
+/// they are polled at once. Nobody else has to find out.
+pub fn driven<R>(since: u64, poll: impl FnOnce() -> R) -> R {
+    struct Restore(Option<u64>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DRIVEN.set(self.0);
+        }
+    }
+    let _restore = Restore(DRIVEN.replace(Some(since)));
+    poll()
+}
+
+/// Since when the task has been due that is polled now, if this thread drives it.
+#[inline]
+pub(crate) fn due_since() -> Option<u64> {
+    DRIVEN.get()
 }
 
 /// Keeps a recorder installed on this thread.

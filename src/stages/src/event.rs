@@ -29,6 +29,8 @@ pub enum Event {
         /// Whether a byte of this reply has been read.
         replied: bool,
     },
+    /// What is about to be read had arrived: since then it has waited for the thread.
+    Arrived,
     /// A read call that returned data had started.
     ReadBegin,
     /// It returned.

@@ -111,6 +111,13 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Adds a value.
+    pub(crate) fn record(&mut self, value: u64) {
+        self.buckets[bucket_of(value)] += 1;
+        self.sum += value;
+        self.max = self.max.max(value);
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn count(&self) -> u64 {

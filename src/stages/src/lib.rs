@@ -4,6 +4,7 @@
 //! Nothing here knows Python, Tokio or the Aerospike protocol. The runtime crate and the lanes
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
+mod cells;
 pub mod clock;
 pub mod collector;
 pub mod current;
@@ -14,10 +15,12 @@ pub mod invariants;
 pub mod node;
 pub mod observed;
 pub mod operation;
+mod pending;
 pub mod recorder;
 pub mod summary;
 pub mod table;
 pub mod timeline;
+mod totals;
 pub mod track;
 
 pub use collector::{is_enabled, set_enabled};

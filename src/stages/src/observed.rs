@@ -63,24 +63,21 @@ impl Poller {
         let Some(mut recorder) = self.recorder.take() else {
             return poll(cx);
         };
-        let (stamp, waker) = self.stamped(cx.waker());
-        let now = now_ns();
-        let woken = stamp.woken_at.swap(0, Ordering::AcqRel);
-        let gil_wait = self.gil_wait.take();
-        if self.polled {
-            match gil_wait {
-                Some((from, until)) if woken != 0 => {
-                    recorder.resume_after_gil(woken, from, until, now);
-                }
-                _ if woken != 0 => recorder.resume(woken, now),
-                _ => recorder.look_again(now),
-            }
-        } else {
-            self.polled = true;
-            recorder.on(Event::FirstPoll, now);
-        }
+        let driven = current::due_since();
+        let stamped = match driven {
+            Some(_) => None,
+            None => Some(self.stamped(cx.waker())),
+        };
+        let woken = match &stamped {
+            Some((stamp, _)) => stamp.woken_at.swap(0, Ordering::AcqRel),
+            None => driven.unwrap_or(0),
+        };
+        self.resume(&mut recorder, woken, driven.is_some());
         let installed = current::install(recorder);
-        let outcome = poll(&mut Context::from_waker(&waker));
+        let outcome = match &stamped {
+            Some((_, waker)) => poll(&mut Context::from_waker(waker)),
+            None => poll(cx),
+        };
         self.recorder = installed.take();
         match &mut self.recorder {
             Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
@@ -92,6 +89,22 @@ impl Poller {
             _ => {}
         }
         outcome
+    }
+
+    fn resume(&mut self, recorder: &mut Recorder, woken: u64, driven: bool) {
+        let gil_wait = self.gil_wait.take();
+        if !self.polled {
+            self.polled = true;
+            recorder.on(Event::FirstPoll, now_ns());
+        } else if woken == 0 {
+            recorder.look_again(now_ns);
+        } else if let Some((from, until)) = gil_wait {
+            recorder.resume_after_gil(woken, from, until, now_ns());
+        } else if driven && recorder.origin().lane == Lane::Asyncio {
+            recorder.resume_on_loop(woken, now_ns());
+        } else {
+            recorder.resume(woken, now_ns());
+        }
     }
 
     fn stamped(&mut self, inner: &Waker) -> (Arc<StampWaker>, Waker) {

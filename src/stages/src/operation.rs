@@ -43,6 +43,7 @@ operations! {
     OperateOrdered = "operate_ordered",
     BatchRead = "batch_read",
     BatchWrite = "batch_write",
+    BatchWriteNumpy = "batch_write_numpy",
     BatchOperate = "batch_operate",
     BatchRemove = "batch_remove",
     Truncate = "truncate",

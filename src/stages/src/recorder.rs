@@ -89,9 +89,17 @@ impl Recorder {
 
     /// Starts over with another operation, keeping the memory.
     pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
-        let mut timeline = std::mem::replace(&mut self.timeline, Timeline::EMPTY);
-        timeline.restart(at, Stage::KeyParse);
-        *self = Self::with(next_operation_id(), operation, lane, timeline);
+        self.timeline.restart(at, Stage::KeyParse);
+        self.id = next_operation_id();
+        self.operation = operation;
+        self.lane = lane;
+        self.node = NodeId::NONE;
+        self.several_nodes = false;
+        self.waits_in = None;
+        self.resume_to = Stage::PoolAcquire;
+        self.failed_in = None;
+        self.attempts = 0;
+        self.extra = None;
     }
 
     fn extra(&mut self) -> &mut Extra {
@@ -214,7 +222,7 @@ impl Recorder {
                 self.enter(Stage::TokioTimer, at);
             }
             Event::TimerEnd => self.enter(self.resume_to, at),
-            Event::DeadlinePassed => self.failed_in = Some(self.resume_to),
+            Event::DeadlinePassed => self.failed_in = Some(self.stage()),
             Event::WriteBegin => self.enter(Stage::NetworkWrite, at),
             Event::WriteEnd { complete, .. } => {
                 if complete {
@@ -232,6 +240,7 @@ impl Recorder {
                     at,
                 );
             }
+            Event::Arrived => self.enter(Stage::LoopWait, at),
             Event::ReadBegin => self.enter(Stage::NetworkRead, at),
             Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
             Event::StreamFailed => self.failed_in = Some(self.stage()),
@@ -254,20 +263,30 @@ impl Recorder {
     /// The operation is polled again after it was woken at `woken`.
     #[inline]
     pub fn resume(&mut self, woken: u64, at: u64) {
+        self.resume_after(Stage::WakeDelay, woken, at);
+    }
+
+    /// As [`Recorder::resume`], for an operation that the thread of an event loop drives: the loop
+    /// has come to it only now.
+    pub fn resume_on_loop(&mut self, woken: u64, at: u64) {
+        self.resume_after(Stage::LoopWait, woken, at);
+    }
+
+    fn resume_after(&mut self, delay: Stage, woken: u64, at: u64) {
         let stage = match self.stage() {
             Stage::Unattributed => self.resume_to,
             stage => stage,
         };
-        self.enter(Stage::WakeDelay, woken);
+        self.enter(delay, woken);
         self.enter(stage, at);
         self.waits_in = None;
     }
 
     /// The operation is polled again although nothing woke it.
     #[inline]
-    pub fn look_again(&mut self, at: u64) {
+    pub fn look_again(&mut self, clock: impl FnOnce() -> u64) {
         if self.stage() == Stage::Unattributed {
-            self.enter(self.resume_to, at);
+            self.enter(self.resume_to, clock());
         }
         self.waits_in = None;
     }
@@ -380,7 +399,7 @@ impl Recorder {
     /// had no tasks and talked to one node, which need no look at their segments.
     #[inline]
     #[must_use]
-    pub fn simple_sums(&self) -> Option<([u64; Stage::COUNT], NodeId)> {
+    pub fn simple_sums(&self) -> Option<(&[u64; Stage::COUNT], NodeId)> {
         let simple = self.tracks().is_empty() && !self.several_nodes;
         simple.then(|| (self.timeline.sums(), self.node))
     }

@@ -179,9 +179,9 @@ stages! {
         action: "Move CPU-bound Python work to another process, or use free-threaded Python.",
     }
     LoopWait {
-        name: "loop_wait", start: "result ready", end: "the event loop runs the completion callback", lanes: "asyncio",
+        name: "loop_wait", start: "reply or result there", end: "the event loop runs the client's callback", lanes: "asyncio",
         family: Python, per_node: false,
-        definition: "From the result being ready to the event loop running the client's completion callback.",
+        definition: "From the reply of one record arriving, or another result being ready, to the event loop running our callback.",
         interpretation: "The loop was running something else: other callbacks, CPU-bound coroutines, or it waited for the GIL.",
         action: "Move CPU work off the loop; find slow callbacks with asyncio's debug mode.",
     }
@@ -230,6 +230,20 @@ impl Stage {
     pub const fn is_per_node(self) -> bool {
         PER_NODE & (1 << self as u32) != 0
     }
+
+    /// The stages whose time is also added up per node.
+    pub const PER_NODE: [Stage; PER_NODE.count_ones() as usize] = {
+        let mut stages = [Stage::Unattributed; PER_NODE.count_ones() as usize];
+        let (mut position, mut found) = (0, 0);
+        while position < Stage::COUNT {
+            if Stage::ALL[position].is_per_node() {
+                stages[found] = Stage::ALL[position];
+                found += 1;
+            }
+            position += 1;
+        }
+        stages
+    };
 
     /// Position in [`Stage::ALL`].
     #[must_use]

@@ -61,7 +61,7 @@ pub struct Timeline {
     start: u64,
     marks: Vec<Packed>,
     last: Mark,
-    /// Time by stage up to the last mark.
+    /// Time by stage up to the last mark; up to the end once there is one.
     sums: [u64; Stage::COUNT],
     /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
     folded: Option<Box<Folded>>,
@@ -171,9 +171,13 @@ impl Timeline {
         }
     }
 
-    /// Ends the timeline; later marks are ignored by the readers.
+    /// Ends the timeline, once and for all.
     pub fn finish(&mut self, at: u64) {
-        self.end = Some(at.max(self.last.at));
+        if self.end.is_none() {
+            let end = at.max(self.last.at);
+            self.sums[self.last.stage.index()] += end - self.last.at;
+            self.end = Some(end);
+        }
     }
 
     /// When the timeline ended; its last mark while it has not.
@@ -182,13 +186,11 @@ impl Timeline {
         self.end.unwrap_or(self.last.at)
     }
 
-    /// Time by stage, without looking at the marks.
+    /// Time by stage of an ended timeline, without looking at the marks.
     #[inline]
     #[must_use]
-    pub fn sums(&self) -> [u64; Stage::COUNT] {
-        let mut sums = self.sums;
-        sums[self.last.stage.index()] += self.ended() - self.last.at;
-        sums
+    pub fn sums(&self) -> &[u64; Stage::COUNT] {
+        &self.sums
     }
 
     /// Calls `visit` with the segments in order, zero-length ones left out. Folded time follows as

@@ -419,7 +419,7 @@ proptest! {
                 Step::Enter(stage) => recorder.enter(stage, now),
                 // A wake-up can be stamped by another processor whose clock runs a little apart.
                 Step::Resume => recorder.resume(now.saturating_sub(skew), now),
-                Step::LookAgain => recorder.look_again(now),
+                Step::LookAgain => recorder.look_again(|| now),
                 Step::Settle => recorder.settle(now),
                 Step::Track(events) => {
                     let mut track = recorder.start_track(now.saturating_sub(skew));
@@ -435,7 +435,7 @@ proptest! {
         let summary = recorder.finish(Outcome::Ok, now);
         prop_assert_eq!(check(&summary), Ok(()));
         if let Some((sums, _)) = recorder.simple_sums() {
-            prop_assert_eq!(sums, summary.stages);
+            prop_assert_eq!(*sums, summary.stages);
         }
         prop_assert_eq!(summary.stages.iter().sum::<u64>(), summary.wall);
     }

@@ -1,6 +1,7 @@
 """Connecting, closing and what a client knows about its cluster."""
 
 import aerospike_py
+import numpy as np
 import pytest
 from aerospike_py.types import InfoNodeResult
 from expectations import eventually, open_connections, raises_exactly
@@ -8,6 +9,7 @@ from expectations import eventually, open_connections, raises_exactly
 NOT_CONNECTED = r"not connected: call connect\(\)"
 CLOSED = r"client is closed: make a new client"
 
+ROWS = np.zeros(1, np.dtype([("_key", "i4"), ("a", "i4")]))
 CALLS = {
     "get": (("test", "s", 1),),
     "select": (("test", "s", 1), ["a"]),
@@ -23,6 +25,7 @@ CALLS = {
     "operate_ordered": (("test", "s", 1), [{"op": aerospike_py.OPERATOR_READ, "bin": "a"}]),
     "batch_read": ([("test", "s", 1)],),
     "batch_write": ([(("test", "s", 1), {"a": 1})],),
+    "batch_write_numpy": (ROWS, "test", "s", ROWS.dtype),
     "batch_operate": ([("test", "s", 1)], [{"op": aerospike_py.OPERATOR_READ, "bin": "a"}]),
     "batch_remove": ([("test", "s", 1)],),
     "truncate": ("test", "s"),

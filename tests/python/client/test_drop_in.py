@@ -39,6 +39,7 @@ METHODS = {
     "operate_ordered": "(key, ops, meta=None, policy=None)",
     "batch_read": "(keys, bins=None, policy=None)",
     "batch_write": "(records, policy=None, retry=0)",
+    "batch_write_numpy": "(data, namespace, set_name, _dtype, key_field='_key', policy=None, retry=0)",
     "batch_operate": "(keys, ops, policy=None)",
     "batch_remove": "(keys, policy=None)",
     "truncate": "(namespace, set_name, nanos=0, policy=None)",

@@ -1,6 +1,7 @@
 """Keys: by user key of every type, by digest, and those that are none."""
 
 import aerospike_py
+import numpy as np
 import pytest
 from aerospike_py.types import AerospikeKey
 from expectations import raises_exactly
@@ -161,6 +162,7 @@ def test_integer_keys_beyond_64_bits(api, fresh_set, user_key):
 
 def test_an_unknown_namespace_is_named_together_with_those_that_exist(api, key):
     unknown = ("nowhere", "demo", "k")
+    rows = np.zeros(1, np.dtype([("_key", "i4"), ("n", "i4")]))
     calls = {
         "get": (unknown,),
         "exists": (unknown,),
@@ -169,6 +171,7 @@ def test_an_unknown_namespace_is_named_together_with_those_that_exist(api, key):
         "operate": (unknown, [{"op": aerospike_py.OPERATOR_READ, "bin": "n"}]),
         "batch_read": ([unknown],),
         "batch_write": ([(unknown, {"n": 1})],),
+        "batch_write_numpy": (rows, "nowhere", "demo", rows.dtype),
         "batch_remove": ([unknown],),
         "truncate": ("nowhere", "demo"),
     }

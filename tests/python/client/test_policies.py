@@ -1,9 +1,11 @@
 """Policies and metas that make no sense are refused by name before anything is sent."""
 
 import aerospike_py as asp
+import numpy as np
 import pytest
 from expectations import data_commands, raises_exactly
 
+ROWS = np.zeros(1, np.dtype([("_key", "i4"), ("n", "i4")]))
 READS = {"get": (), "select": (["n"],), "exists": ()}
 WRITES = {
     "put": ({"n": 1},),
@@ -19,6 +21,7 @@ WRITES = {
 BATCHES = {
     "batch_read": ([("test", "s", 1)],),
     "batch_write": ([(("test", "s", 1), {"n": 1})],),
+    "batch_write_numpy": (ROWS, "test", "s", ROWS.dtype),
     "batch_operate": ([("test", "s", 1)], [{"op": asp.OPERATOR_READ, "bin": "n"}]),
     "batch_remove": ([("test", "s", 1)],),
 }

@@ -49,6 +49,7 @@ KEYS = {
         "use_services_alternate",
         "max_concurrent_operations",
         "operation_queue_timeout_ms",
+        "raw_replies",
     },
 }
 

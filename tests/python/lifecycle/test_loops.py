@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from aerospike_py import AsyncClient, Client
     from aerospike_py.testing import EmbeddedServer
+    from scripted import ScriptRunner
 
 PATIENT = {"total_timeout": 20_000, "socket_timeout": 20_000, "max_retries": 0}
 
@@ -258,16 +260,137 @@ def test_running_an_operation_directly(server: EmbeddedServer) -> None:
     assert not client.is_connected()
 
 
-def test_a_loop_without_readers_is_told_apart(server: EmbeddedServer) -> None:
-    class WithoutReaders(asyncio.SelectorEventLoop):
-        def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
-            if callback.__class__.__module__.startswith("aerospike_py"):
-                raise NotImplementedError
-            super().add_reader(fd, callback, *args)
+class WithoutReaders(asyncio.SelectorEventLoop):
+    """A loop that watches its own descriptors and nobody else's, as the proactor loop of Windows does."""
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+        raise NotImplementedError
+
+    scheduled = 0
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        self.scheduled += 1
+        return super().call_soon_threadsafe(callback, *args, **kwargs)
+
+
+def test_a_loop_with_readers_is_told_by_them(server: EmbeddedServer) -> None:
+    async def scenario() -> str:
+        async with await connected(server) as client:
+            await write_and_read(client, "readers")
+        return aerospike_py.event_loop_wakeup()
+
+    assert asyncio.run(scenario()) == "add_reader"
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        aerospike_py.event_loop_wakeup()
+
+
+def test_loops_without_readers_are_woken_once_for_many_results(server: EmbeddedServer) -> None:
+    count = 200
 
     async def scenario() -> None:
-        with pytest.raises(RuntimeError, match="add_reader"):
-            await aerospike_py.async_client(server.config()).connect()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, WithoutReaders)
+        assert aerospike_py.event_loop_wakeup() == "call_soon_threadsafe"
+        async with await connected(server) as client:
+            await write_and_read(client, "without readers")
+            with pytest.raises(aerospike_py.RecordNotFound):
+                await client.get(key("nobody"))
+            with server.fault("stall", command="read"), pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(client.get(key("without readers-0"), PATIENT), 0.05)
+            before = loop.scheduled
+            operations = [client.exists(key(number)) for number in range(count)]
+            time.sleep(0.5)  # noqa: ASYNC251 - all of them have ended when the loop looks
+            await asyncio.gather(*operations)
+            assert 1 <= loop.scheduled - before < count / 10
 
     with asyncio.Runner(loop_factory=WithoutReaders) as runner:
         runner.run(scenario())
+
+
+def test_loops_without_readers_one_after_another_and_at_once(server: EmbeddedServer) -> None:
+    async def scenario(number: int) -> None:
+        async with await connected(server) as client:
+            await write_and_read(client, number)
+
+    def run(number: int) -> None:
+        with asyncio.Runner(loop_factory=WithoutReaders) as runner:
+            runner.run(scenario(number))
+
+    for number in range(3):
+        run(number)
+    in_threads([lambda number=number: run(number) for number in range(4)])
+
+
+def test_a_loop_without_readers_that_is_closed_with_operations_in_flight(server: EmbeddedServer) -> None:
+    client = asyncio.run(connected(server))
+
+    async def begin() -> list[Any]:
+        return [client.put(key(f"left {number}"), {"n": number}) for number in range(4)]
+
+    def one_round() -> list[weakref.ref[Any]]:
+        loop = WithoutReaders()
+        operations = loop.run_until_complete(begin())
+        loop.close()
+        return [weakref.ref(loop), *(weakref.ref(operation) for operation in operations)]
+
+    with server.fault("delay=20ms", command="write"):
+        known = one_round()
+    assert eventually(lambda: are_freed(client, known))
+    assert eventually(lambda: server.record_count("test", "loops") == 4)
+
+
+def test_what_a_loop_without_readers_costs_is_said_once(script: ScriptRunner) -> None:
+    finished = script.run("""
+        import logging
+
+        class WithoutReaders(asyncio.SelectorEventLoop):
+            def add_reader(self, fd, callback, *args):
+                raise NotImplementedError
+
+        async def main():
+            async with await aerospike_py.async_client(CONFIG).connect() as client:
+                await client.put(KEY, {"n": 1})
+
+        logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
+        for _ in range(2):
+            loop = WithoutReaders()
+            loop.run_until_complete(main())
+            loop.close()
+        """)
+    (line,) = finished.lines()
+    assert line.startswith("aerospike_py INFO WithoutReaders has no add_reader(): ")
+    assert "call_soon_threadsafe" in line
+
+
+def test_operations_of_a_loop_that_is_closed_are_carried_out(server: EmbeddedServer) -> None:
+    client = asyncio.run(connected(server))
+
+    async def begin() -> None:
+        for number in range(300):
+            client.put(key(f"in flight {number}"), {"n": number})
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
+    assert eventually(lambda: server.record_count("test", "loops") == 300)
+
+
+def test_a_deadline_passes_while_nothing_else_wakes_the_loop(server: EmbeddedServer) -> None:
+    hurried = {"total_timeout": 80, "socket_timeout": 80, "max_retries": 0}
+
+    async def scenario() -> None:
+        async with await connected(server) as client:
+            await client.put(key(0), {"n": 0})
+            with server.fault("stall", command="read"):
+                began = time.monotonic()
+                patient = client.get(key(0), PATIENT)
+                outcomes = await asyncio.gather(
+                    *(client.get(key(0), hurried) for _ in range(5)), return_exceptions=True
+                )
+                assert [type(outcome) for outcome in outcomes] == 5 * [aerospike_py.AerospikeTimeoutError]
+                assert time.monotonic() - began >= 0.08
+                assert not patient.done()
+            assert (await patient).bins == {"n": 0}
+
+    asyncio.run(scenario())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import aerospike_py
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ KEYS = [(NAMESPACE, "stages", number) for number in range(200)]
 MISSING = (NAMESPACE, "stages", "nobody")
 BINS = {"number": 1, "text": "x" * 40, "blob": bytes(1000)}
 SCRATCH = [(NAMESPACE, "scratch", number) for number in range(20)]
+
+ROWS = np.array([(number, number) for number in range(5, 20)], np.dtype([("_key", "i4"), ("number", "i4")]))
 
 WRITE = {"op": aerospike_py.OPERATOR_WRITE, "bin": "number", "val": 7}
 READ = {"op": aerospike_py.OPERATOR_READ, "bin": "number", "val": None}
@@ -52,6 +55,10 @@ OPERATIONS: dict[str, tuple[Callable[[int], list[Call]], Callable[[int], Call]]]
     "operate_ordered": (lambda turn: [], lambda turn: ("operate_ordered", SCRATCH[4], [WRITE, READ])),
     "batch_read": (lambda turn: [], lambda turn: ("batch_read", KEYS)),
     "batch_write": (lambda turn: [], lambda turn: ("batch_write", [(key, {"number": turn}) for key in SCRATCH[5:]])),
+    "batch_write_numpy": (
+        lambda turn: [],
+        lambda turn: ("batch_write_numpy", ROWS, NAMESPACE, "scratch", ROWS.dtype),
+    ),
     "batch_operate": (lambda turn: [], lambda turn: ("batch_operate", SCRATCH[5:], [WRITE, READ])),
     "batch_remove": (lambda turn: [], lambda turn: ("batch_remove", SCRATCH[5:])),
     "truncate": (lambda turn: [], lambda turn: ("truncate", NAMESPACE, "truncated")),

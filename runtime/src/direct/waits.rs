@@ -1,0 +1,163 @@
+//! What the task waits for that is being polled on this thread: sockets and the earliest deadline.
+
+use std::cell::Cell;
+use std::os::fd::RawFd;
+
+use tokio::time::Instant;
+
+/// What a socket has to be before its task is polled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Readable,
+    Writable,
+}
+
+/// What one task waits for.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    pub(super) sockets: Vec<Wait>,
+    pub(super) deadline: Option<Instant>,
+    /// Somebody wants to know when replies arrived.
+    pub(super) dates_arrivals: bool,
+}
+
+/// What has to become of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) socket: RawFd,
+    /// The number of its stream, which is never used again, while that of a socket is.
+    pub(super) stream: u64,
+    pub(super) readiness: Readiness,
+}
+
+impl Waits {
+    pub(super) fn clear(&mut self) {
+        self.sockets.clear();
+        self.deadline = None;
+    }
+}
+
+thread_local! {
+    static COLLECTED: Cell<Option<Waits>> = const { Cell::new(None) };
+}
+
+/// Whether this thread drives the task that it polls.
+#[inline]
+pub(crate) fn is_active() -> bool {
+    with(|_| ()).is_some()
+}
+
+/// Asks for another poll when the socket is ready; `false` on a thread that drives nothing.
+#[inline]
+pub(crate) fn wait_for(socket: RawFd, stream: u64, readiness: Readiness) -> bool {
+    with(|waits| {
+        waits.sockets.push(Wait {
+            socket,
+            stream,
+            readiness,
+        });
+    })
+    .is_some()
+}
+
+/// Whether this thread wants to know when the replies arrived that it reads.
+#[inline]
+pub(crate) fn dates_arrivals() -> bool {
+    with(|waits| waits.dates_arrivals).unwrap_or(false)
+}
+
+/// Asks for another poll at `deadline`; `false` on a thread that drives nothing.
+#[inline]
+pub(crate) fn wait_until(deadline: Instant) -> bool {
+    with(|waits| {
+        if waits.deadline.is_none_or(|earliest| deadline < earliest) {
+            waits.deadline = Some(deadline);
+        }
+    })
+    .is_some()
+}
+
+#[inline]
+fn with<R>(visit: impl FnOnce(&mut Waits) -> R) -> Option<R> {
+    COLLECTED.with(|collected| {
+        let mut waits = collected.take()?;
+        let result = visit(&mut waits);
+        collected.set(Some(waits));
+        Some(result)
+    })
+}
+
+/// Runs `poll`, collecting in `waits` what the polled task waits for.
+pub(super) fn collect<R>(waits: &mut Waits, poll: impl FnOnce() -> R) -> R {
+    struct Restore<'a> {
+        outer: Option<Waits>,
+        waits: &'a mut Waits,
+    }
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            if let Some(collected) = COLLECTED.replace(self.outer.take()) {
+                *self.waits = collected;
+            }
+        }
+    }
+    waits.clear();
+    let restore = Restore {
+        outer: COLLECTED.replace(Some(std::mem::take(waits))),
+        waits,
+    };
+    let result = poll();
+    drop(restore);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn wait(socket: RawFd, readiness: Readiness) -> Wait {
+        Wait {
+            socket,
+            stream: 1,
+            readiness,
+        }
+    }
+
+    #[test]
+    fn outside_of_a_drive_nothing_is_collected() {
+        assert!(!is_active());
+        assert!(!wait_for(0, 1, Readiness::Readable));
+        assert!(!wait_until(Instant::now()));
+    }
+
+    #[test]
+    fn every_poll_collects_anew_and_the_earliest_deadline_counts() {
+        let (now, mut waits) = (Instant::now(), Waits::default());
+        let later = now + Duration::from_secs(1);
+        collect(&mut waits, || {
+            assert!(is_active());
+            wait_for(3, 1, Readiness::Readable);
+            wait_until(later);
+            wait_until(now);
+            wait_until(later);
+        });
+        assert_eq!(waits.sockets, [wait(3, Readiness::Readable)]);
+        assert_eq!(waits.deadline, Some(now));
+        collect(&mut waits, || wait_for(4, 1, Readiness::Writable));
+        assert_eq!(waits.sockets, [wait(4, Readiness::Writable)]);
+        assert_eq!(waits.deadline, None);
+        assert!(!is_active());
+    }
+
+    #[test]
+    fn a_drive_within_a_drive_collects_apart() {
+        let (mut outer, mut inner) = (Waits::default(), Waits::default());
+        collect(&mut outer, || {
+            wait_for(3, 1, Readiness::Readable);
+            collect(&mut inner, || wait_for(4, 1, Readiness::Readable));
+            wait_for(5, 1, Readiness::Readable);
+        });
+        assert_eq!(outer.sockets.len(), 2);
+        assert_eq!(inner.sockets, [wait(4, Readiness::Readable)]);
+    }
+}

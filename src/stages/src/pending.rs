@@ -1,0 +1,189 @@
+//! Operations that have ended and are not in the histograms yet.
+//!
+//! A histogram for every stage means a page of memory for every stage, which other programs have
+//! pushed out of the processor's caches by the time the next operation ends. Gathered in a small
+//! block and added up many at a time, an operation touches two lines of memory instead.
+//!
+//! One thread writes; others read at any time. Whoever needs more than single words to fit together
+//! guards them as the collector does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::node::NodeId;
+use crate::operation::Outcome;
+use crate::table::Stage;
+
+/// How many operations are gathered. Adding them up takes a microsecond or two, which the last of them
+/// has to wait for.
+pub(crate) const CAPACITY: usize = 32;
+
+/// Two stages to a word.
+const STAGE_WORDS: usize = Stage::COUNT.div_ceil(2);
+const WALL: usize = STAGE_WORDS;
+const REST: usize = STAGE_WORDS + 1;
+const WORDS: usize = STAGE_WORDS + 2;
+
+/// What is kept of an operation that had no tasks and talked to one node at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Nanoseconds by stage; `None` if they were not recorded.
+    pub(crate) stages: Option<[u32; Stage::COUNT]>,
+    pub(crate) node: NodeId,
+    pub(crate) wall: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) failed_in: Option<Stage>,
+    /// Whether its duration counts in the metrics that are always on.
+    pub(crate) measured: bool,
+}
+
+impl Ended {
+    fn rest(&self) -> u64 {
+        let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
+        u64::from(self.stages.is_some())
+            | u64::from(self.measured) << 1
+            | (self.outcome as u64) << 8
+            | failed_in << 16
+            | (self.node.index() as u64) << 24
+    }
+}
+
+/// The stages of an operation in half the space; `None` if one of them took longer than four seconds.
+#[inline]
+pub(crate) fn narrow(stages: &[u64; Stage::COUNT]) -> Option<[u32; Stage::COUNT]> {
+    let all = stages.iter().fold(0, |all, nanos| all | nanos);
+    (all <= u64::from(u32::MAX)).then(|| stages.map(|nanos| nanos as u32))
+}
+
+/// A block of operations in the order in which they ended.
+pub(crate) struct Pending {
+    length: AtomicU64,
+    words: [[AtomicU64; WORDS]; CAPACITY],
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Pending {
+            length: AtomicU64::new(0),
+            words: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+        }
+    }
+}
+
+impl Pending {
+    /// How many there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        (self.length.load(Ordering::Relaxed) as usize).min(CAPACITY)
+    }
+
+    /// Adds one; `false` if there is no room.
+    #[inline]
+    pub(crate) fn push(&self, ended: &Ended) -> bool {
+        let place = self.len();
+        let Some(words) = self.words.get(place) else {
+            return false;
+        };
+        if let Some(stages) = &ended.stages {
+            for (word, pair) in words.iter().zip(stages.chunks(2)) {
+                let high = pair.get(1).copied().unwrap_or(0);
+                let both = u64::from(pair[0]) | u64::from(high) << 32;
+                word.store(both, Ordering::Relaxed);
+            }
+        }
+        words[WALL].store(ended.wall, Ordering::Relaxed);
+        words[REST].store(ended.rest(), Ordering::Relaxed);
+        self.length.store(place as u64 + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Makes room for all again.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        self.length.store(0, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds of a stage, for the place of one of them.
+    #[inline]
+    pub(crate) fn nanos(&self, place: usize, stage: Stage) -> u64 {
+        let words = &self.words[place];
+        if words[REST].load(Ordering::Relaxed) & 1 == 0 {
+            return 0;
+        }
+        let pair = words[stage.index() / 2].load(Ordering::Relaxed);
+        (pair >> (32 * (stage.index() % 2))) & u64::from(u32::MAX)
+    }
+
+    /// What is there.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
+        self.words[..self.len()].iter().map(|words| {
+            let word = |place: usize| words[place].load(Ordering::Relaxed);
+            let rest = word(REST);
+            let stages = (rest & 1 != 0).then(|| {
+                std::array::from_fn(|stage| (word(stage / 2) >> (32 * (stage % 2))) as u32)
+            });
+            Ended {
+                stages,
+                node: NodeId::from_index((rest >> 24) as usize & 0xff),
+                wall: word(WALL),
+                outcome: Outcome::ALL[(rest >> 8) as usize & 0xff],
+                failed_in: ((rest >> 16) as usize & 0xff)
+                    .checked_sub(1)
+                    .map(|stage| Stage::ALL[stage]),
+                measured: rest & 2 != 0,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_ended() -> impl Strategy<Value = Ended> {
+        let stages = prop::option::of(any::<[u32; Stage::COUNT]>());
+        let rest = (
+            0..NodeId::COUNT,
+            any::<u64>(),
+            0..Outcome::COUNT,
+            prop::option::of(0..Stage::COUNT),
+            any::<bool>(),
+        );
+        (stages, rest).prop_map(
+            |(stages, (node, wall, outcome, failed_in, measured))| Ended {
+                stages,
+                node: NodeId::from_index(node),
+                wall,
+                outcome: Outcome::ALL[outcome],
+                failed_in: failed_in.map(|stage| Stage::ALL[stage]),
+                measured,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(all in prop::collection::vec(any_ended(), 0..CAPACITY + 3)) {
+            let pending = Pending::default();
+            // Whatever was there before does not shine through.
+            for ended in all.iter().rev() {
+                pending.push(ended);
+            }
+            pending.clear();
+            let taken: Vec<bool> = all.iter().map(|ended| pending.push(ended)).collect();
+            prop_assert_eq!(taken.iter().filter(|taken| **taken).count(), all.len().min(CAPACITY));
+            let kept: Vec<Ended> = pending.iter().collect();
+            prop_assert_eq!(&kept[..], &all[..all.len().min(CAPACITY)]);
+        }
+    }
+
+    #[test]
+    fn only_what_takes_seconds_is_too_wide() {
+        let mut stages = [7; Stage::COUNT];
+        assert_eq!(narrow(&stages), Some([7; Stage::COUNT]));
+        stages[3] = u64::from(u32::MAX);
+        assert_eq!(narrow(&stages).unwrap()[3], u32::MAX);
+        stages[3] += 1;
+        assert_eq!(narrow(&stages), None);
+    }
+}
