@@ -3,8 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aerospike_stages::{clock, collector, Lane, Operation, Origin, Outcome, Recorder, Stage};
+use aerospike_stages::{
+    clock, collector, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
+};
 use pyo3::prelude::*;
+
+use crate::exceptions::name_of;
+use crate::ops::about::subject_of;
+use crate::ops::request::Request;
 
 static METRICS: AtomicBool = AtomicBool::new(true);
 
@@ -23,6 +29,7 @@ pub struct Call {
     operation: Operation,
     lane: Lane,
     started: Option<u64>,
+    subject: Subject,
     /// Records the stages; `None` when they are off, or while the operation's future has it.
     pub recorder: Option<Box<Recorder>>,
 }
@@ -41,6 +48,7 @@ impl Call {
             operation,
             lane,
             started,
+            subject: Subject::default(),
             recorder,
         }
     }
@@ -52,6 +60,7 @@ impl Call {
             operation,
             lane,
             started,
+            subject: Subject::default(),
             recorder: None,
         }
     }
@@ -66,6 +75,17 @@ impl Call {
         self.recorder.as_ref().map(|recorder| recorder.origin())
     }
 
+    /// The arguments are known.
+    #[inline]
+    pub fn about(&mut self, request: &Request) {
+        if self.started.is_some() {
+            self.subject = subject_of(request);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.facts.subject = self.subject;
+            }
+        }
+    }
+
     /// A stage starts that the bridge knows by itself.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
@@ -75,21 +95,24 @@ impl Call {
     }
 
     /// The call ends before anything has been sent.
-    pub fn refuse<T>(self, error: PyErr) -> PyResult<T> {
-        self.finish(Outcome::ClientError);
+    pub fn refuse<T>(self, py: Python<'_>, error: PyErr) -> PyResult<T> {
+        self.finish(End {
+            error: Some(name_of(py, &error)),
+            ..End::of(Outcome::ClientError)
+        });
         Err(error)
     }
 
     /// The call is over.
     #[inline]
-    pub fn finish(self, outcome: Outcome) {
+    pub fn finish(self, end: End) {
         let Some(started) = self.started else { return };
         let ended = clock::now_ns();
         match self.recorder {
-            Some(recorder) => collector::finish(recorder, outcome, ended, is_metrics_enabled()),
+            Some(recorder) => collector::finish(recorder, end, ended, is_metrics_enabled()),
             None if is_metrics_enabled() => {
                 let nanos = ended.saturating_sub(started);
-                collector::record_duration(self.operation, self.lane, outcome, nanos);
+                collector::record_duration(self.operation, self.lane, end.outcome, nanos);
             }
             None => {}
         }

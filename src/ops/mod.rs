@@ -1,6 +1,7 @@
 //! One async function per operation, over the driver. Who polls them is the business of `lanes`,
 //! what their arguments and results look like in Python that of `convert`; nothing here knows Python.
 
+pub mod about;
 pub mod admin;
 pub mod backoff;
 pub mod batch;

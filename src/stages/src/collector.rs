@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cells::Cells;
 use crate::clock;
+use crate::facts::End;
 use crate::histogram::Histogram;
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
 use crate::pending::Ended;
 use crate::recorder::{Origin, Recorder};
+use crate::sink;
 
 pub use crate::totals::Totals;
 
@@ -128,8 +130,8 @@ pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
 
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
 /// counted. `timed` says whether its duration counts in the metrics that are always on, too.
-pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64, timed: bool) {
-    record(&mut recorder, outcome, at, timed);
+pub fn finish(mut recorder: Box<Recorder>, end: End, at: u64, timed: bool) {
+    record(&mut recorder, end, at, timed);
     let _ = IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
         if idle.len() < MAX_IDLE {
@@ -138,14 +140,17 @@ pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64, timed: boo
     });
 }
 
-fn record(recorder: &mut Recorder, outcome: Outcome, at: u64, measured: bool) {
+fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
     let origin = recorder.origin();
-    let ending = recorder.close(outcome, at);
+    let ending = recorder.close(end.outcome, at);
     with_shard(|shard| {
         shard
             .cells(origin.operation, origin.lane)
             .write(|cells| cells.end_recorded(recorder, &ending, measured));
     });
+    if sink::is_present() {
+        sink::show(|sink| sink.ended(recorder, &ending, &end));
+    }
 }
 
 /// Adds the duration of a finished operation, for the metrics that are always on.
@@ -166,12 +171,16 @@ pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos
 }
 
 /// Adds a conversion to Python that happened after the operation had ended.
-pub fn record_deferred(origin: Origin, nanos: u64) {
+pub fn record_deferred(origin: Origin, start: u64, end: u64) {
+    let nanos = end.saturating_sub(start);
     with_shard(|shard| {
         shard.cells(origin.operation, origin.lane).write(|cells| {
             cells.deferred.get_or_init(Histogram::default).record(nanos);
         });
     });
+    if sink::is_present() {
+        sink::show(|sink| sink.converted(origin, start, nanos));
+    }
 }
 
 /// How many operations could not be recorded.

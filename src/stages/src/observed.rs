@@ -13,7 +13,8 @@ use crate::clock::now_ns;
 use crate::collector;
 use crate::current;
 use crate::event::Event;
-use crate::operation::{Lane, Outcome};
+use crate::facts::End;
+use crate::operation::Lane;
 use crate::recorder::Recorder;
 use crate::track::TrackSlot;
 
@@ -160,7 +161,7 @@ pin_project! {
     impl<F> PinnedDrop for Observed<F> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(recorder) = this.project().poller.recorder.take() {
-                collector::finish(recorder, Outcome::Cancelled, now_ns(), false);
+                collector::finish(recorder, End::CANCELLED, now_ns(), false);
             }
         }
     }
