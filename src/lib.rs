@@ -15,6 +15,7 @@ mod lanes;
 mod ops;
 mod self_check;
 mod stage_api;
+mod trace_api;
 
 use pyo3::prelude::*;
 
@@ -34,6 +35,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
+    trace_api::register(module)?;
     self_check::register(module)?;
     // What the package exports is said by the package, not by the order of registration here.
     module.delattr("__all__")

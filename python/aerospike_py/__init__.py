@@ -9,7 +9,7 @@ the reference of the API, and an embedded server for tests in :mod:`aerospike_py
 import logging
 from typing import TYPE_CHECKING
 
-from aerospike_py import constants, exception, stages, types
+from aerospike_py import constants, exception, stages, tracing, types
 from aerospike_py._aerospike import (
     AsyncClient,
     Client,
@@ -29,6 +29,7 @@ from aerospike_py.constants import *  # noqa: F403
 from aerospike_py.exception import *  # noqa: F403
 from aerospike_py.numpy_batch import NumpyBatchRecords
 from aerospike_py.stages import *  # noqa: F403
+from aerospike_py.tracing import *  # noqa: F403
 from aerospike_py.types import *  # noqa: F403
 from aerospike_py.types import ClientConfig
 
@@ -106,4 +107,5 @@ __all__ = [
 __all__ += constants.__all__
 __all__ += exception.__all__
 __all__ += stages.__all__
+__all__ += tracing.__all__
 __all__ += types.__all__

@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
+    caller, clock, collector, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
 };
 use pyo3::prelude::*;
 
 use crate::exceptions::name_of;
+use crate::lanes::caller::find_caller;
 use crate::ops::about::subject_of;
 use crate::ops::request::Request;
 
@@ -73,6 +74,16 @@ impl Call {
     /// Which operation the record is of, if there is one.
     pub fn origin(&self) -> Option<Origin> {
         self.recorder.as_ref().map(|recorder| recorder.origin())
+    }
+
+    /// Finds out who calls, if somebody wants to know.
+    #[inline]
+    pub fn come_from(&mut self, py: Python<'_>) {
+        if caller::is_wanted() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.caller = Some(find_caller(py));
+            }
+        }
     }
 
     /// The arguments are known.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
 use aerospike_stages::hold::{hold, Held};
+use aerospike_traces::tap::{self, Control};
 
 use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
@@ -22,6 +23,7 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _traces: MutexGuard<'static, Option<Control>>,
     _stages: Held,
 }
 
@@ -35,6 +37,7 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _traces: tap::hold(),
         _stages: hold(),
     };
     let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
@@ -47,6 +50,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     aerospike_rt::direct::forget_after_fork();
+    aerospike_traces::fork::in_child();
     in_parent();
 }
 

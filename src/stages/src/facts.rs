@@ -46,6 +46,10 @@ pub struct Subject {
 /// What a recorder knows of its operation besides times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// Which client object carries it out; zero if that is not known.
+    pub client: u32,
+    /// Operations of the client in flight when it started, itself included.
+    pub in_flight: u32,
     /// What it is about.
     pub subject: Subject,
     /// Bytes that went to the cluster.
