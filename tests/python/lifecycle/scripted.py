@@ -74,6 +74,7 @@ class ScriptRunner:
         for process in self._started:
             if process.poll() is None:
                 process.kill()
+            if process.stdout is not None and not process.stdout.closed:
                 process.communicate(timeout=10)
 
 
