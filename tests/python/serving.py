@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -51,10 +53,8 @@ class Serving:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(PATIENCE_SECONDS)
         self._reader.join(PATIENCE_SECONDS)
 
@@ -92,6 +92,23 @@ class Serving:
     def get(self, path: str) -> httpx.Response:
         """Send one request on a connection of its own."""
         return httpx.get(self.address + path, timeout=PATIENCE_SECONDS)
+
+    def get_later(self, path: str) -> Future[httpx.Response]:
+        """Send a request and return at once."""
+        sent: Future[httpx.Response] = Future()
+
+        def ask() -> None:
+            try:
+                sent.set_result(self.get(path))
+            except BaseException as error:
+                sent.set_exception(error)
+
+        threading.Thread(target=ask).start()
+        return sent
+
+    def put(self, path: str, body: Any) -> httpx.Response:
+        """Send one request with a JSON body."""
+        return httpx.put(self.address + path, json=body, timeout=PATIENCE_SECONDS)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process that was started, not to those that it started."""

@@ -1,4 +1,4 @@
-"""The services that ``test_web_servers.py`` deploys: one for ASGI and one for WSGI, small enough to see the client's part.
+"""The services that ``test_web_servers.py`` deploys: one for ASGI and one for WSGI, with little beside the client.
 
 Every worker prints what becomes of its client. With ``CONNECT_EARLY`` set, a client is connected at import, which with
 preloading happens in the process that the workers are forked from.

@@ -1,4 +1,4 @@
-"""Whatever ends a process while operations are in flight that never end by themselves: it ends at once, with its own code.
+"""Whatever ends a process while operations are in flight that never end by themselves: it ends at once, as it should.
 
 How an interpreter ends that has nothing more to do is in ``test_exit.py``.
 """
@@ -63,7 +63,7 @@ IN_FLIGHT = {
         client = aerospike_py.client(CONFIG).connect()
         for _ in range(4):
             threading.Thread(target=client.get, args=(KEY, FOR_EVER), daemon=True).start()
-            threading.Thread(target=client.batch_read, args=([KEY] * 50,), kwargs={"policy": FOR_EVER}, daemon=True).start()
+            threading.Thread(target=client.batch_read, args=([KEY] * 50, None, FOR_EVER), daemon=True).start()
         time.sleep(0.2)
         ENDING
         time.sleep(60)

@@ -1,6 +1,7 @@
-"""Reloading the package, and importing it once more after it was taken out of ``sys.modules``, as notebooks and development
-servers do: what was made before goes on working, and old and new names go together. Results keep the classes of the
-first import, which are tuples to everybody.
+"""Reloading the package, and importing it once more after it was taken out of ``sys.modules``, as notebooks do.
+
+What was made before goes on working, and old and new names go together. Results keep the classes that the first of them
+had, which are tuples to everybody.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ AGAIN = {
         import importlib
 
         def again():
-            names = [name for name in sys.modules if name.startswith("aerospike_py.") and not name.endswith("._aerospike")]
-            for name in names:
+            names = {name for name in sys.modules if name.startswith("aerospike_py.")}
+            for name in sorted(names - {"aerospike_py._aerospike"}):
                 importlib.reload(sys.modules[name])
             return importlib.reload(aerospike_py)
     """,

@@ -24,7 +24,7 @@ CONNECTED = r"^connected in process (\d+)"
 CLOSED = r"^closed in process (\d+)"
 
 UVICORN = ["-m", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--timeout-graceful-shutdown", "1", "served:app"]
-GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", "gunicorn_hooks.py", "--graceful-timeout", "2"]
+GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:0", "--config", "gunicorn_hooks.py", "--graceful-timeout", "1"]
 WORKERS = {
     "uvicorn": [*UVICORN, "--workers", "2"],
     "gunicorn with uvicorn's worker": [*GUNICORN, "-w", "2", "-k", "uvicorn_worker.UvicornWorker", "served:app"],
