@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -65,6 +67,7 @@ class ScriptRunner:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env={**os.environ, "HOSTS": self._hosts, "PYTHONUNBUFFERED": "1", **environment},
         )
         self._started.append(process)
@@ -86,8 +89,7 @@ class ScriptRunner:
     def end(self) -> None:
         """End what still runs."""
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
+            kill(process)
             if process.stdout is not None and not process.stdout.closed:
                 process.communicate(timeout=10)
 
@@ -97,16 +99,22 @@ def finish(process: subprocess.Popen[str], timeout: float = 30) -> Finished:
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
+        kill(process)
         stdout, stderr = process.communicate(timeout=10)
         raise AssertionError(f"hung for {timeout} s\nstdout: {stdout}\nstderr: {stderr}") from None
     return Finished(process.returncode, stdout, stderr)
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a script with all processes that it has started and that are left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def wait_for_line(process: subprocess.Popen[str], expected: str, seconds: float = 60) -> None:
     """Wait until a script prints a line; one that hangs is killed, and the test fails."""
     assert process.stdout is not None
-    watchdog = threading.Timer(seconds, process.kill)
+    watchdog = threading.Timer(seconds, kill, (process,))
     watchdog.start()
     try:
         line = process.stdout.readline().rstrip("\n")
