@@ -101,9 +101,7 @@ def batches(work: Work, slot: int, slots: int) -> list[list[list[Key]]]:
     sets = range(work.space.sets if work.kind == "request" else 1)
     requests = []
     for step in range(work.steps(slots)):
-        of_sets = [
-            [work.space.key(index, number) for number in numbers_at(work, slot, step, index)] for index in sets
-        ]
+        of_sets = [[work.space.key(index, number) for number in numbers_at(work, slot, step, index)] for index in sets]
         requests.append([list(itertools.chain.from_iterable(of_sets))] if work.mode == "merged" else of_sets)
     return requests
 
