@@ -20,7 +20,7 @@ from aerospike_py_analysis.wording import rank, share, signed, time
 Scale = Callable[[float], float]
 
 LEFT = 150
-RIGHT = WIDTH - 16
+RIGHT = WIDTH - 36
 ROW = 22
 # Stages below this share of what is drawn are drawn together.
 LEAST = 0.005
