@@ -41,6 +41,7 @@ from typing_extensions import disjoint_base
 
 from aerospike_py._types import Operation as OperationDict
 from aerospike_py.numpy_batch import NumpyBatchRecords
+from aerospike_py.tracing import RecorderStatistics, TracingStatistics
 from aerospike_py.types import (
     AdminPolicy,
     AerospikeRecord,

@@ -46,14 +46,14 @@ pub struct Subject {
 /// What a recorder knows of its operation besides times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// Which client object carries it out; zero if that is not known.
-    pub client: u32,
-    /// Operations of the client in flight when it started, itself included.
-    pub in_flight: u32,
     /// What it is about.
     pub subject: Subject,
     /// Bytes that went to the cluster.
     pub bytes_sent: u64,
     /// Bytes that came back.
     pub bytes_received: u64,
+    /// Which client it was asked of; zero if that is not known.
+    pub client: u32,
+    /// Operations of the client in flight when it started, itself included; zero if that is not known.
+    pub in_flight: u32,
 }

@@ -5,11 +5,14 @@
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
 pub mod caller;
+pub mod attempts;
 mod cells;
 pub mod clock;
 pub mod collector;
 pub mod current;
+mod ends;
 pub mod event;
+pub mod exemplar;
 pub mod facts;
 pub mod histogram;
 pub mod hold;
@@ -19,7 +22,9 @@ pub mod observed;
 pub mod operation;
 mod pending;
 pub mod recorder;
+pub mod series;
 pub mod sink;
+mod sparse;
 pub mod summary;
 pub mod table;
 pub mod target;
@@ -28,6 +33,7 @@ mod totals;
 pub mod track;
 
 pub use caller::Caller;
+pub use attempts::Attempts;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
 pub use facts::{End, Facts, Subject};
