@@ -31,7 +31,10 @@ static CHANGING: Mutex<()> = Mutex::new(());
 
 /// Starts exporting spans; `arguments` stand for variables. Returns the variable that says that nothing is exported.
 #[pyfunction]
-fn _init_tracing(py: Python<'_>, arguments: HashMap<String, String>) -> PyResult<Option<&'static str>> {
+fn _init_tracing(
+    py: Python<'_>,
+    arguments: HashMap<String, String>,
+) -> PyResult<Option<&'static str>> {
     py.detach(|| {
         let asked = settings::resolve(&Source {
             arguments: &arguments,
@@ -205,7 +208,10 @@ mod tests {
     #[test]
     fn the_drivers_version_is_the_one_that_is_linked() {
         let lock = include_str!("../Cargo.lock");
-        let pinned = format!("name = \"aerospike-core\"\nversion = \"{}\"", super::CORE_VERSION);
+        let pinned = format!(
+            "name = \"aerospike-core\"\nversion = \"{}\"",
+            super::CORE_VERSION
+        );
         assert!(lock.contains(&pinned));
     }
 }

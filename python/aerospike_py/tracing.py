@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypedDict
 
@@ -104,14 +105,14 @@ def init_tracing(
 ) -> None:
     """Export a span for every operation, with its stages and nodes as spans below it, over OTLP.
 
-    Without arguments, the standard ``OTEL_*`` variables say where and how. Stages are switched on as well. Called again,
-    it replaces the settings, after what is waiting has been sent with the old ones. ``OTEL_SDK_DISABLED=true`` and
-    ``OTEL_TRACES_EXPORTER=none`` make it switch tracing off.
+    Without arguments, the standard ``OTEL_*`` variables say where and how. Stages are switched on as well. Called
+    again, it replaces the settings, after what is waiting has been sent with the old ones. ``OTEL_SDK_DISABLED=true``
+    and ``OTEL_TRACES_EXPORTER=none`` make it switch tracing off.
 
-    An operation belongs to the application's current OpenTelemetry span if there is one, and is exported if that span is
-    sampled; otherwise the sampler decides. ``failures``, ``slow_ms``, ``slow_percentile`` and ``per_second`` keep what the
-    sampler left out: every failure, and what was slow. If one of them is given and no sampler is named, nothing else is
-    exported. In the child of a fork, exporting goes on by itself with its first operation.
+    An operation belongs to the application's current OpenTelemetry span if there is one, and is exported if that span
+    is sampled; otherwise the sampler decides. ``failures``, ``slow_ms``, ``slow_percentile`` and ``per_second`` keep
+    what the sampler left out: every failure, and what was slow. If one of them is given and no sampler is named,
+    nothing else is exported. In the child of a fork, exporting goes on by itself with its first operation.
 
     Args:
         endpoint: URL of the collector (``OTEL_EXPORTER_OTLP_ENDPOINT``). Over HTTP, ``/v1/traces`` is added to a URL
@@ -317,9 +318,9 @@ def trace_recorder(
 ) -> TraceRecorder:
     """Record operations in Arrow IPC files, until the recorder is closed or the interpreter exits.
 
-    Stages are switched on as well. Operations are in the file a second after they have ended at the latest; they never wait
-    for the disk. A disk that is full ends the recording, which its statistics and one line in the log then say. After a
-    fork the child records into files of its own. The format is described in ``docs/trace-format.md``.
+    Stages are switched on as well. Operations are in the file a second after they have ended at the latest; they never
+    wait for the disk. A disk that is full ends the recording, which its statistics and one line in the log then say.
+    After a fork the child records into files of its own. The format is described in ``docs/trace-format.md``.
 
     Args:
         path: Folder for the files; it is made if it is missing.
@@ -346,7 +347,9 @@ def trace_recorder(
         ```
     """
     total = DEFAULT_TOTAL_BYTES if max_total_bytes is None else _positive("max_total_bytes", max_total_bytes)
-    size = min(DEFAULT_FILE_BYTES, total // 4) if max_file_bytes is None else _positive("max_file_bytes", max_file_bytes)
+    size = (
+        min(DEFAULT_FILE_BYTES, total // 4) if max_file_bytes is None else _positive("max_file_bytes", max_file_bytes)
+    )
     if size > total:
         raise InvalidArgError(f"max_file_bytes ({size}) must not be more than max_total_bytes ({total})")
     if max_operations_per_second is not None:
@@ -356,7 +359,7 @@ def trace_recorder(
     if not prefix or "/" in prefix or "\0" in prefix:
         raise InvalidArgError(f"prefix must be part of a file's name, not {prefix!r}")
     _aerospike._describe_interpreter()
-    folder = os.path.abspath(os.fspath(path))
+    folder = str(Path(path).absolute())
     recording = _aerospike._Recording(
         folder, prefix, (max(size, 1), total), max_operations_per_second, float(sample), segments
     )

@@ -107,7 +107,9 @@ fn current_task(event_loop: &Bound<'_, PyAny>) -> Option<Arc<Task>> {
     if let Ok(Some(known)) = task.getattr_opt(name) {
         return Some(known.cast::<TaskMark>().ok()?.get().0.clone());
     }
-    let called = task.call_method0("get_name").and_then(|name| name.extract());
+    let called = task
+        .call_method0("get_name")
+        .and_then(|name| name.extract());
     let mark = Arc::new(Task {
         id: NEXT_TASK.fetch_add(1, Ordering::Relaxed),
         name: called.ok(),
@@ -150,14 +152,26 @@ pub fn _name_trace_parents(py: Python<'_>, variable: Py<PyAny>) {
 
 fn parse(traceparent: &str) -> Option<Parent> {
     let mut parts = traceparent.trim().split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let well_formed = version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let well_formed =
+        version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
     let rest_allowed = version != "00" || parts.next().is_none();
-    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase());
-    if !well_formed || !rest_allowed || version == "ff" || ![version, trace, span, flags].into_iter().all(is_hex) {
+    let is_hex = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
+    };
+    if !well_formed
+        || !rest_allowed
+        || version == "ff"
+        || ![version, trace, span, flags].into_iter().all(is_hex)
+    {
         return None;
     }
-    let (trace_id, span_id) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(span, 16).ok()?);
+    let (trace_id, span_id) = (
+        u128::from_str_radix(trace, 16).ok()?,
+        u64::from_str_radix(span, 16).ok()?,
+    );
     (trace_id != 0 && span_id != 0).then_some(Parent {
         trace_id,
         span_id,
@@ -168,17 +182,26 @@ fn parse(traceparent: &str) -> Option<Parent> {
 
 fn parent(py: Python<'_>) -> Option<Parent> {
     if NAMED.load(Ordering::Relaxed) {
-        if let Some(named) = NAMED_PARENT.get(py).and_then(|variable| value_of(variable.bind(py))) {
+        if let Some(named) = NAMED_PARENT
+            .get(py)
+            .and_then(|variable| value_of(variable.bind(py)))
+        {
             return named.cast::<TraceParent>().ok()?.get().0;
         }
     }
     match OpenTelemetry::find(py)? {
         OpenTelemetry::Direct { context, key } => {
             let context = value_of(context.bind(py))?;
-            let span = context.cast::<PyDict>().ok()?.get_item(key.bind(py)).ok()??;
+            let span = context
+                .cast::<PyDict>()
+                .ok()?
+                .get_item(key.bind(py))
+                .ok()??;
             parent_of(&span)
         }
-        OpenTelemetry::Public { get_current_span } => parent_of(&get_current_span.bind(py).call0().ok()?),
+        OpenTelemetry::Public { get_current_span } => {
+            parent_of(&get_current_span.bind(py).call0().ok()?)
+        }
     }
 }
 
@@ -221,13 +244,17 @@ impl OpenTelemetry {
         // Half imported: it is there the next time.
         let get_current_span = trace.getattr("get_current_span").ok()?;
         let direct = || -> PyResult<OpenTelemetry> {
-            let runtime = py.import("opentelemetry.context")?.getattr("_RUNTIME_CONTEXT")?;
+            let runtime = py
+                .import("opentelemetry.context")?
+                .getattr("_RUNTIME_CONTEXT")?;
             let context = runtime.getattr("_current_context")?;
             let kind = py.import("contextvars")?.getattr("ContextVar")?;
             if !context.is_instance(&kind)? {
                 return Err(PyValueError::new_err("no context variable"));
             }
-            let key = py.import("opentelemetry.trace.propagation")?.getattr("_SPAN_KEY")?;
+            let key = py
+                .import("opentelemetry.trace.propagation")?
+                .getattr("_SPAN_KEY")?;
             Ok(OpenTelemetry::Direct {
                 context: context.unbind(),
                 key: key.unbind(),
@@ -242,7 +269,9 @@ impl OpenTelemetry {
 
 fn parent_of(span: &Bound<'_, PyAny>) -> Option<Parent> {
     let py = span.py();
-    let context = span.call_method0(pyo3::intern!(py, "get_span_context")).ok()?;
+    let context = span
+        .call_method0(pyo3::intern!(py, "get_span_context"))
+        .ok()?;
     // A span context is a tuple of these with properties on top, which are ten times as slow.
     let (trace_id, span_id, remote, flags) = match context.cast::<PyTuple>() {
         Ok(fields) if fields.len() >= 4 => (
@@ -275,8 +304,12 @@ mod tests {
     fn a_traceparent_is_taken_apart() {
         let parent = parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
         assert_eq!(parent.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
-        assert_eq!((parent.span_id, parent.sampled), (0x00f0_67aa_0ba9_02b7, true));
-        let other = parse("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what-comes").unwrap();
+        assert_eq!(
+            (parent.span_id, parent.sampled),
+            (0x00f0_67aa_0ba9_02b7, true)
+        );
+        let other =
+            parse("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what-comes").unwrap();
         assert!(!other.sampled);
         for wrong in [
             "",

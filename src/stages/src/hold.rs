@@ -9,8 +9,8 @@ use crate::collector::{lock_registry, Registry};
 use crate::ends::lock_details;
 use crate::histogram::Counts;
 use crate::node::lock_names;
-use crate::sink::{lock_sinks, Sink};
 use crate::series::{lock_known, Known};
+use crate::sink::{lock_sinks, Sink};
 use crate::target::{lock_places, Place};
 
 /// All locks of this crate; dropping it unlocks them.

@@ -4,8 +4,8 @@
 //! Nothing here knows Python, Tokio or the Aerospike protocol. The runtime crate and the lanes
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
-pub mod caller;
 pub mod attempts;
+pub mod caller;
 mod cells;
 pub mod clock;
 pub mod collector;
@@ -32,8 +32,8 @@ pub mod timeline;
 mod totals;
 pub mod track;
 
-pub use caller::Caller;
 pub use attempts::Attempts;
+pub use caller::Caller;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
 pub use facts::{End, Facts, Subject};

@@ -3,7 +3,9 @@
 
 use aerospike_stages::recorder::Ending;
 use aerospike_stages::timeline::Segment;
-use aerospike_stages::{Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage};
+use aerospike_stages::{
+    Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
+};
 
 /// What a copy is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

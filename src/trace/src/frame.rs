@@ -50,7 +50,10 @@ pub fn unix_offset_ns() -> i64 {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as i64);
         let after = clock::now_ns();
-        (after - before, unix - (before + (after - before) / 2) as i64)
+        (
+            after - before,
+            unix - (before + (after - before) / 2) as i64,
+        )
     };
     let tightest = (0..5).map(|_| read()).min_by_key(|(width, _)| *width);
     tightest.map_or(0, |(_, offset)| offset)
@@ -76,7 +79,12 @@ fn cpu_quota() -> Option<f64> {
         let (quota, period) = max.trim().split_once(' ')?;
         return Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?);
     }
-    let number = |name: &str| read(&format!("/sys/fs/cgroup/cpu/{name}"))?.trim().parse::<f64>().ok();
+    let number = |name: &str| {
+        read(&format!("/sys/fs/cgroup/cpu/{name}"))?
+            .trim()
+            .parse::<f64>()
+            .ok()
+    };
     let quota = number("cpu.cfs_quota_us").filter(|quota| *quota > 0.0)?;
     Some(quota / number("cpu.cfs_period_us")?)
 }
@@ -122,8 +130,15 @@ mod tests {
     fn the_clocks_are_related() {
         clock::calibrate();
         let here = clock::now_ns() as i64 + unix_offset_ns();
-        let there = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
-        assert!((0..1_000_000_000).contains(&(there - here)), "{}", there - here);
+        let there = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos() as i64;
+        assert!(
+            (0..1_000_000_000).contains(&(there - here)),
+            "{}",
+            there - here
+        );
     }
 
     #[test]

@@ -205,7 +205,8 @@ impl Consumer {
     /// Asks the thread to empty the queue and end. Returns whether it did in time.
     pub fn stop(&self, patience: Duration) -> bool {
         let margin = patience / 8;
-        self.queue.stop(Instant::now() + patience.saturating_sub(margin));
+        self.queue
+            .stop(Instant::now() + patience.saturating_sub(margin));
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = done.recv_timeout(patience).is_ok();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,7 +341,9 @@ mod tests {
     #[test]
     fn a_consumer_that_hangs_does_not_keep_who_stops_it() {
         let queue = Arc::new(Queue::new(4));
-        let hanging = Consumer::start("hangs", queue, |_| std::thread::sleep(Duration::from_secs(30)));
+        let hanging = Consumer::start("hangs", queue, |_| {
+            std::thread::sleep(Duration::from_secs(30))
+        });
         let began = Instant::now();
         assert!(!hanging.unwrap().stop(Duration::from_millis(100)));
         assert!(began.elapsed() < Duration::from_secs(5));

@@ -33,7 +33,8 @@ pub fn next() -> u64 {
 fn seed() -> u64 {
     let mut bytes = [0; 8];
     // SAFETY: the buffer is as long as is said.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    let got =
+        unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
     if got == bytes.len() as isize {
         return u64::from_ne_bytes(bytes);
     }

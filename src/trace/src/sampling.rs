@@ -158,8 +158,8 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::trace::{SamplingDecision, SpanKind, TraceId};
-    use opentelemetry_sdk::trace::{Sampler as Reference, ShouldSample};
+    use opentelemetry::trace::{SpanKind, TraceId};
+    use opentelemetry_sdk::trace::{Sampler as Reference, SamplingDecision, ShouldSample};
     use proptest::prelude::*;
 
     proptest! {

@@ -144,7 +144,9 @@ impl Source<'_> {
     }
 
     fn flag(&self, argument: &str) -> bool {
-        self.arguments.get(argument).is_some_and(|value| value == "true")
+        self.arguments
+            .get(argument)
+            .is_some_and(|value| value == "true")
     }
 
     fn number(&self, variable: &'static str, default: u64) -> Result<u64, String> {
@@ -155,7 +157,11 @@ impl Source<'_> {
 
     fn millis(&self, variables: &[&'static str], default: u64) -> Result<Duration, String> {
         let positive = |value: &str| value.parse().ok().filter(|number| *number > 0);
-        let found = self.parsed(variables, "a whole number of milliseconds above zero", positive)?;
+        let found = self.parsed(
+            variables,
+            "a whole number of milliseconds above zero",
+            positive,
+        )?;
         Ok(Duration::from_millis(found.unwrap_or(default)))
     }
 }
@@ -166,7 +172,10 @@ impl Source<'_> {
 /// Which value makes no sense, and what it should be.
 pub fn resolve(source: &Source<'_>) -> Result<Asked, String> {
     let environment = |variable: &str| (source.environment)(variable).unwrap_or_default();
-    if environment("OTEL_SDK_DISABLED").trim().eq_ignore_ascii_case("true") {
+    if environment("OTEL_SDK_DISABLED")
+        .trim()
+        .eq_ignore_ascii_case("true")
+    {
         return Ok(Asked::Off("OTEL_SDK_DISABLED"));
     }
     match environment("OTEL_TRACES_EXPORTER").trim() {
@@ -193,7 +202,10 @@ pub fn resolve(source: &Source<'_>) -> Result<Asked, String> {
         headers: headers(source)?,
         gzip: gzip(source)?,
         timeout: source.millis(
-            &["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+            &[
+                "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+                "OTEL_EXPORTER_OTLP_TIMEOUT",
+            ],
             10_000,
         )?,
         certificate: source
@@ -206,9 +218,14 @@ pub fn resolve(source: &Source<'_>) -> Result<Asked, String> {
         resource,
         sampler: sampler(source, tail.is_some())?,
         tail,
-        stages: source.arguments.get(STAGE_SPANS).is_none_or(|value| value == "true"),
+        stages: source
+            .arguments
+            .get(STAGE_SPANS)
+            .is_none_or(|value| value == "true"),
         queue: source.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048)?.min(1 << 20) as usize,
-        batch: source.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)?.min(1 << 16) as usize,
+        batch: source
+            .number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)?
+            .min(1 << 16) as usize,
         delay: source.millis(&["OTEL_BSP_SCHEDULE_DELAY"], 5_000)?,
         export_timeout: source.millis(&["OTEL_BSP_EXPORT_TIMEOUT"], 30_000)?,
     })))
@@ -336,7 +353,12 @@ fn decoded(value: &str) -> String {
 }
 
 fn sampler(source: &Source<'_>, has_tail: bool) -> Result<Sampler, String> {
-    let share = |value: &str| value.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = |value: &str| {
+        value
+            .parse()
+            .ok()
+            .filter(|share| (0.0..=1.0).contains(share))
+    };
     let ratio = || {
         let found = source.parsed(&["OTEL_TRACES_SAMPLER_ARG"], "a number from 0 to 1", share)?;
         Ok::<_, String>(Sampler::Ratio(found.unwrap_or(1.0)))
@@ -371,7 +393,9 @@ fn tail(source: &Source<'_>) -> Result<Option<TailSettings>, String> {
         |value| {
             let number = value.strip_prefix('p').unwrap_or(value);
             let percentile = number.parse::<f64>().ok()?;
-            (50.0..100.0).contains(&percentile).then_some(percentile / 100.0)
+            (50.0..100.0)
+                .contains(&percentile)
+                .then_some(percentile / 100.0)
         },
     )?;
     let per_second = source.parsed(

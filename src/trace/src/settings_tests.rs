@@ -40,11 +40,17 @@ fn variables_for_traces_come_before_common_ones_and_arguments_before_both() {
     let http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
     let endpoint = |variables: &[_], arguments: &[_]| settings(variables, arguments).endpoint;
     assert_eq!(endpoint(&[common], &[]), "http://common:4318");
-    assert_eq!(endpoint(&[common, http], &[]), "http://common:4318/v1/traces");
+    assert_eq!(
+        endpoint(&[common, http], &[]),
+        "http://common:4318/v1/traces"
+    );
     assert_eq!(endpoint(&[common, own, http], &[]), "https://own/custom");
     let argument = ("endpoint", "http://argument:9");
     assert_eq!(endpoint(&[common, own], &[argument]), "http://argument:9");
-    assert_eq!(endpoint(&[http], &[argument]), "http://argument:9/v1/traces");
+    assert_eq!(
+        endpoint(&[http], &[argument]),
+        "http://argument:9/v1/traces"
+    );
     assert_eq!(endpoint(&[http], &[]), "http://localhost:4318/v1/traces");
 }
 
@@ -54,14 +60,20 @@ fn lists_are_taken_apart_and_decoded() {
     let settings = settings(
         &[
             ("OTEL_EXPORTER_OTLP_HEADERS", list),
-            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,team=%C3%A4,odd=100%"),
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.name=shop,team=%C3%A4,odd=100%",
+            ),
         ],
         &[],
     );
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(settings.headers, [pair("api-key", "a b"), pair("x", "1")]);
     assert_eq!(settings.service_name, "shop");
-    assert_eq!(settings.resource[1..], [pair("team", "ä"), pair("odd", "100%")]);
+    assert_eq!(
+        settings.resource[1..],
+        [pair("team", "ä"), pair("odd", "100%")]
+    );
 }
 
 #[test]
@@ -70,10 +82,14 @@ fn a_tail_without_a_sampler_leaves_out_the_rest() {
     assert_eq!(settings(&[], &[slow]).sampler, Sampler::AlwaysOff);
     let named = ("OTEL_TRACES_SAMPLER", "always_on");
     assert_eq!(settings(&[named], &[slow]).sampler, Sampler::AlwaysOn);
-    let tail = settings(&[("AEROSPIKE_PY_TRACE_SLOW_PERCENTILE", "p99.9")], &[]).tail.unwrap();
+    let tail = settings(&[("AEROSPIKE_PY_TRACE_SLOW_PERCENTILE", "p99.9")], &[])
+        .tail
+        .unwrap();
     assert_eq!(tail.quantile, Some(0.999));
     assert_eq!(tail.per_second, TAIL_PER_SECOND);
-    let failures = settings(&[], &[("failures", "true"), ("per_second", "7")]).tail.unwrap();
+    let failures = settings(&[], &[("failures", "true"), ("per_second", "7")])
+        .tail
+        .unwrap();
     assert_eq!((failures.slow, failures.per_second), (None, 7));
     let ratio = [("sampler", "traceidratio"), ("sampler_arg", "0.25")];
     assert_eq!(settings(&[], &ratio).sampler, Sampler::Ratio(0.25));
@@ -105,10 +121,19 @@ fn what_makes_no_sense_is_named() {
         ("AEROSPIKE_PY_TRACE_PER_SECOND", "0"),
     ] {
         let message = asked(&[(name, value)], &[]).expect_err(name);
-        assert!(message.starts_with(name) && message.contains(&format!("{value:?}")), "{message}");
+        assert!(
+            message.starts_with(name) && message.contains(&format!("{value:?}")),
+            "{message}"
+        );
     }
     let message = asked(&[], &[("slow_ms", "-1")]).expect_err("slow_ms");
-    assert_eq!(message, "`slow_ms` must be a number of milliseconds above zero, not \"-1\"");
-    let ratio = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")];
+    assert_eq!(
+        message,
+        "`slow_ms` must be a number of milliseconds above zero, not \"-1\""
+    );
+    let ratio = [
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ];
     assert!(asked(&ratio, &[]).is_err());
 }

@@ -45,7 +45,11 @@ impl Words {
         if node == NodeId::NONE {
             return None;
         }
-        Some(self.nodes.entry(node).or_insert_with(|| Node::of(node.name())))
+        Some(
+            self.nodes
+                .entry(node)
+                .or_insert_with(|| Node::of(node.name())),
+        )
     }
 
     /// The namespace of a target, and its set if there is exactly one.

@@ -63,7 +63,9 @@ class Collector:
     def below(self, parent):
         """The spans right below another one, in order of time."""
         with self._lock:
-            return sorted((span for span in self.spans if span.parent_id == parent.span_id), key=lambda span: span.start)
+            return sorted(
+                (span for span in self.spans if span.parent_id == parent.span_id), key=lambda span: span.start
+            )
 
     def wait_for(self, condition):
         """Wait until what was received fulfils a condition."""
@@ -134,7 +136,9 @@ class GrpcCollector(Collector):
         collector = self
 
         class Service(services.TraceServiceServicer):
-            def Export(self, request, context):
+            def Export(  # noqa: N802 - the name that gRPC calls
+                self, request, context
+            ):
                 collector.take(request, dict(context.invocation_metadata()))
                 return messages.ExportTraceServiceResponse()
 

@@ -2,7 +2,7 @@
 
 import aerospike_py
 import pytest
-from reading import frame_of, files, rows
+from reading import files, frame_of, rows
 
 pytestmark = pytest.mark.embedded
 

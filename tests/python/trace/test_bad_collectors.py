@@ -83,7 +83,11 @@ def test_failed_requests_are_counted_and_the_exporter_recovers(http_collector, c
 
 def test_a_full_queue_does_not_wait_for_the_schedule(http_collector, client, key):
     aerospike_py.init_tracing(
-        endpoint=http_collector.endpoint, protocol="http/protobuf", queue_size=64, schedule_delay_ms=600_000, stage_spans=False
+        endpoint=http_collector.endpoint,
+        protocol="http/protobuf",
+        queue_size=64,
+        schedule_delay_ms=600_000,
+        stage_spans=False,
     )
     for _ in range(32):
         client.exists(key)

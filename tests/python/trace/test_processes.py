@@ -44,7 +44,9 @@ def run(server):
 
 
 def test_the_environment_starts_a_recording(run, tmp_path):
-    run("use(10)", AEROSPIKE_PY_TRACE=str(tmp_path / "made"), AEROSPIKE_PY_TRACE_PREFIX="mine", OTEL_SERVICE_NAME="shop")
+    run(
+        "use(10)", AEROSPIKE_PY_TRACE=str(tmp_path / "made"), AEROSPIKE_PY_TRACE_PREFIX="mine", OTEL_SERVICE_NAME="shop"
+    )
     (path,) = files(tmp_path / "made")
     assert path.name.startswith("mine-")
     assert finished(path)

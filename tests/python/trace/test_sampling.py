@@ -121,7 +121,9 @@ def test_a_parent_can_be_named_without_the_package(trace, http_collector, client
         ("parentbased_traceidratio", 0.5, 120, 280),
     ],
 )
-def test_the_sampler_decides_where_there_is_no_parent(trace, http_collector, client, key, sampler, argument, least, most):
+def test_the_sampler_decides_where_there_is_no_parent(
+    trace, http_collector, client, key, sampler, argument, least, most
+):
     trace(sampler=sampler, sampler_arg=argument, stage_spans=False)
     for _ in range(400):
         client.exists(key)

@@ -1,5 +1,6 @@
 """Spans as collectors receive them, field by field, over both transports."""
 
+import itertools
 import os
 import threading
 import time
@@ -30,7 +31,7 @@ def check_tree(collector, root):
     stages = [span for span in collector.below(root) if "aerospike.stage" in span.attributes]
     assert stages[0].start == root.start
     assert stages[-1].end == root.end
-    assert all(before.end == after.start for before, after in zip(stages, stages[1:], strict=False))
+    assert all(before.end == after.start for before, after in itertools.pairwise(stages))
     assert sum(span.duration for span in stages) == root.duration
     for span in stages:
         assert span.name == span.attributes["aerospike.stage"]
@@ -99,7 +100,7 @@ def test_requests_can_be_compressed(collector, client, fresh_set):
 @pytest.mark.parametrize("lane", ["sync", "asyncio"])
 def test_a_delay_is_in_the_span_of_its_stage(http_collector, connect, faults, lane, fresh_set):
     api = connect(faults.config())
-    with faults.fault("delay=60ms", command="get"):
+    with faults.fault("delay=60ms", command="read"):
         trace(http_collector)
         with pytest.raises(aerospike_py.RecordNotFound):
             api.get(("test", fresh_set, "k"))
@@ -125,7 +126,7 @@ def test_a_missing_record_is_no_error(http_collector, client, fresh_set):
 
 def test_failures_have_a_type_a_code_and_a_stage(http_collector, client, faults, fresh_set):
     trace(http_collector)
-    with faults.fault("delay=300ms", command="get"), pytest.raises(aerospike_py.AerospikeTimeoutError):
+    with faults.fault("delay=300ms", command="read"), pytest.raises(aerospike_py.AerospikeTimeoutError):
         client.get(("test", fresh_set, "k"), policy={"total_timeout": 60, "max_retries": 0})
     with pytest.raises(TypeError):
         client.get("no key")
@@ -157,7 +158,9 @@ def test_a_batch_has_a_span_for_every_node(http_collector, client, faults, many)
     assert sorted(span.attributes["aerospike.node"] for span in nodes) == sorted(addresses)
     for node in nodes:
         assert node.name == f"node {node.attributes['aerospike.node']}"
-        assert f"{node.attributes['server.address']}:{node.attributes['server.port']}" == node.attributes["aerospike.node"]
+        assert (
+            f"{node.attributes['server.address']}:{node.attributes['server.port']}" == node.attributes["aerospike.node"]
+        )
         assert root.start <= node.start <= node.end <= root.end
         below = http_collector.below(node)
         assert sum(span.duration for span in below) == node.duration

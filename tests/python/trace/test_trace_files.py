@@ -14,7 +14,8 @@ from reading import files, finished, frame_of, rows, table_of
 pytestmark = pytest.mark.embedded
 
 needs_gil_wheels = pytest.mark.skipif(
-    sys.version_info >= (3, 14), reason="polars, pandas and DuckDB have no wheel for this Python: checked with 3.11 to 3.13"
+    sys.version_info >= (3, 14),
+    reason="polars, pandas and DuckDB have no wheel for this Python: checked with 3.11 to 3.13",
 )
 
 
@@ -123,17 +124,16 @@ def test_the_usual_tools_read_the_files(client, many, tmp_path):
             client.batch_read(many)
     (path,) = files(tmp_path)
     total = sum(row["duration_ns"] for row in rows(tmp_path))
-    assert polars.read_ipc(path, memory_map=False)["duration_ns"].sum() == total
-    exploded = polars.read_ipc(path, memory_map=False).select("segments").explode("segments").unnest("segments")
+    assert polars.read_ipc(path)["duration_ns"].sum() == total
+    exploded = polars.read_ipc(path).select("segments").explode("segments").unnest("segments")
     assert exploded["duration_ns"].sum() == total
     frame = pa.ipc.open_file(path).read_pandas()
     assert frame["duration_ns"].sum() == total
-    table = table_of(path)
-    (summed,) = duckdb.sql("select sum(duration_ns) from table").fetchone()
-    assert summed == total
-    unnested = "select sum(s.duration_ns) from (select unnest(segments) as s from table)"
-    assert duckdb.sql(unnested).fetchone() == (total,)
-    del table
+    recorded = table_of(path)
+    assert duckdb.sql("select sum(duration_ns) from recorded").fetchall() == [(total,)]
+    unnested = "select sum(s.duration_ns) from (select unnest(segments) as s from recorded)"
+    assert duckdb.sql(unnested).fetchall() == [(total,)]
+    assert recorded.num_rows == 5
 
 
 def test_files_are_rotated_and_the_oldest_removed(client, many, tmp_path):

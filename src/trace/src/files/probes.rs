@@ -68,8 +68,11 @@ pub(crate) fn share() {
 /// None that could be told: every row has every column.
 pub fn batch(samples: &[Sample], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let (mut probe, mut name) = (StringBuilder::new(), StringBuilder::new());
-    let (mut subject, mut start, mut duration) =
-        (UInt64Builder::new(), UInt64Builder::new(), UInt64Builder::new());
+    let (mut subject, mut start, mut duration) = (
+        UInt64Builder::new(),
+        UInt64Builder::new(),
+        UInt64Builder::new(),
+    );
     let mut value = Float64Builder::new();
     for sample in samples {
         probe.append_value(sample.probe);

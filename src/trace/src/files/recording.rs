@@ -174,7 +174,13 @@ impl Recording {
     }
 }
 
-fn run(queue: &Queue, wanted: &Wanted, files: Option<Files>, counters: &Counters, samples: &ArrayQueue<Sample>) {
+fn run(
+    queue: &Queue,
+    wanted: &Wanted,
+    files: Option<Files>,
+    counters: &Counters,
+    samples: &ArrayQueue<Sample>,
+) {
     let files = match files {
         Some(files) => files,
         None => match Files::create(wanted.place.clone()) {
@@ -263,14 +269,18 @@ impl Writing<'_> {
 
     fn write_samples(&mut self) -> Result<(), ArrowError> {
         probes::share();
-        let samples: Vec<Sample> = std::iter::from_fn(|| self.samples.pop()).take(SAMPLES).collect();
+        let samples: Vec<Sample> = std::iter::from_fn(|| self.samples.pop())
+            .take(SAMPLES)
+            .collect();
         if samples.is_empty() {
             return Ok(());
         }
         let schema = self.files.schema(Content::Probes)?;
         let batch = probes::batch(&samples, &schema)?;
         self.files.write(Content::Probes, &batch)?;
-        self.counters.samples.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        self.counters
+            .samples
+            .fetch_add(samples.len() as u64, Ordering::Relaxed);
         self.count();
         Ok(())
     }

@@ -203,7 +203,11 @@ impl Files {
 
     fn make_room(&mut self) {
         let open = [&self.operations, &self.probes];
-        let of_open: u64 = open.into_iter().flatten().map(|open| open.writer.get_ref().bytes).sum();
+        let of_open: u64 = open
+            .into_iter()
+            .flatten()
+            .map(|open| open.writer.get_ref().bytes)
+            .sum();
         let mut all = of_open + self.finished.iter().map(|(_, bytes)| bytes).sum::<u64>();
         while all > self.place.total_bytes {
             let Some((path, bytes)) = self.finished.pop_front() else {
@@ -231,7 +235,11 @@ impl Files {
     #[must_use]
     pub fn written_and_removed(&self) -> (u64, u64) {
         let open = [&self.operations, &self.probes];
-        let of_open: u64 = open.into_iter().flatten().map(|open| open.writer.get_ref().bytes).sum();
+        let of_open: u64 = open
+            .into_iter()
+            .flatten()
+            .map(|open| open.writer.get_ref().bytes)
+            .sum();
         (self.written + of_open, self.removed)
     }
 

@@ -7,7 +7,9 @@ use arrow_array::builder::{
     FixedSizeBinaryBuilder, Int32Builder, ListBuilder, StringBuilder, UInt16Builder, UInt32Builder,
     UInt64Builder,
 };
-use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt64Array, UInt8Array};
+use arrow_array::{
+    ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt64Array, UInt8Array,
+};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
@@ -70,7 +72,11 @@ impl Tracks {
             self.attempts.push(narrow(branch.attempts));
             self.start.push(branch.start);
             self.duration.push(branch.duration);
-            let pieces = if branch.folded { &[] } else { ended.pieces_of(branch) };
+            let pieces = if branch.folded {
+                &[]
+            } else {
+                ended.pieces_of(branch)
+            };
             self.segments.push(pieces, nodes);
         }
         self.ends.push(self.node.len() as i32);
@@ -90,7 +96,11 @@ impl Tracks {
     }
 }
 
-fn list(field: Arc<arrow_schema::Field>, ends: &[i32], values: ArrayRef) -> Result<ArrayRef, ArrowError> {
+fn list(
+    field: Arc<arrow_schema::Field>,
+    ends: &[i32],
+    values: ArrayRef,
+) -> Result<ArrayRef, ArrowError> {
     let offsets: Vec<i32> = std::iter::once(0).chain(ends.iter().copied()).collect();
     let offsets = OffsetBuffer::new(offsets.into());
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
@@ -98,7 +108,9 @@ fn list(field: Arc<arrow_schema::Field>, ends: &[i32], values: ArrayRef) -> Resu
 
 fn position(nodes: &[NodeId], node: NodeId) -> u8 {
     let found = nodes.iter().position(|known| *known == node);
-    found.and_then(|found| u8::try_from(found).ok()).unwrap_or(NO_NODE)
+    found
+        .and_then(|found| u8::try_from(found).ok())
+        .unwrap_or(NO_NODE)
 }
 
 fn narrow(number: u32) -> u16 {
@@ -226,7 +238,8 @@ impl Rows {
 
     fn push_end(&mut self, ended: &Ended) {
         let whole = ended.kind == Kind::Operation;
-        self.kind.append_value(if whole { "operation" } else { "conversion" });
+        self.kind
+            .append_value(if whole { "operation" } else { "conversion" });
         let outcome = whole.then(|| ended.ending.outcome.name());
         self.outcome.append_option(outcome);
         self.error_type.append_option(ended.end.error);
@@ -243,15 +256,23 @@ impl Rows {
     fn push_caller(&mut self, ended: &Ended) -> Result<(), ArrowError> {
         let caller = ended.caller.as_ref();
         let thread = caller.and_then(|caller| caller.thread.as_deref());
-        self.thread_id.append_value(thread.map_or(0, |thread| thread.id));
-        self.thread_name.append_option(thread.and_then(|thread| thread.name.as_ref()));
+        self.thread_id
+            .append_value(thread.map_or(0, |thread| thread.id));
+        self.thread_name
+            .append_option(thread.and_then(|thread| thread.name.as_ref()));
         let task = caller.and_then(|caller| caller.task.as_deref());
         self.task_id.append_option(task.map(|task| task.id));
-        self.task_name.append_option(task.and_then(|task| task.name.as_ref()));
-        self.loop_id.append_option(caller.and_then(|caller| caller.loop_id));
+        self.task_name
+            .append_option(task.and_then(|task| task.name.as_ref()));
+        self.loop_id
+            .append_option(caller.and_then(|caller| caller.loop_id));
         let parent = caller.and_then(|caller| caller.parent);
-        let span = caller.and_then(|caller| caller.span).filter(|_| ended.kept.is_some());
-        let trace = span.map(|span| span.trace_id).or(parent.map(|parent| parent.trace_id));
+        let span = caller
+            .and_then(|caller| caller.span)
+            .filter(|_| ended.kept.is_some());
+        let trace = span
+            .map(|span| span.trace_id)
+            .or(parent.map(|parent| parent.trace_id));
         match trace {
             Some(trace) => self.trace_id.append_value(trace.to_be_bytes())?,
             None => self.trace_id.append_null(),
@@ -279,7 +300,11 @@ impl Rows {
             }
         }
         self.nodes.append(true);
-        let pieces = if whole && !ended.folded { &ended.pieces[..] } else { &[] };
+        let pieces = if whole && !ended.folded {
+            &ended.pieces[..]
+        } else {
+            &[]
+        };
         self.segments.push(pieces, &nodes);
         if whole {
             self.tracks.push(ended, &nodes);

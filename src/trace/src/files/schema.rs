@@ -24,7 +24,11 @@ pub fn segment_fields() -> Fields {
 /// The element of a list of segments.
 #[must_use]
 pub fn segment() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Struct(segment_fields()), false))
+    Arc::new(Field::new(
+        "item",
+        DataType::Struct(segment_fields()),
+        false,
+    ))
 }
 
 /// The fields of a track.
@@ -124,7 +128,10 @@ mod tests {
     /// The rows `| \`name\` | ...` of a section of the documented format.
     fn documented(section: &str) -> Vec<String> {
         let page = include_str!("../../../../docs/trace-format.md");
-        let section = page.split("\n## ").find(|part| part.starts_with(section)).unwrap();
+        let section = page
+            .split("\n## ")
+            .find(|part| part.starts_with(section))
+            .unwrap();
         let mut names = Vec::new();
         for row in section.lines().filter(|line| line.starts_with("| `")) {
             let cell = row.split('|').nth(1).unwrap();
@@ -142,7 +149,11 @@ mod tests {
     }
 
     fn columns(schema: &Schema) -> Vec<String> {
-        schema.fields().iter().map(|field| field.name().clone()).collect()
+        schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     #[test]

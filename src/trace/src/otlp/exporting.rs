@@ -175,7 +175,8 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn work(mut self, tail: Option<&Tail>) {
         let percentiles = tail.and_then(|tail| tail.percentiles.as_ref());
-        let (mut sent, mut renewed, mut forgotten) = (Instant::now(), Instant::now(), Instant::now());
+        let (mut sent, mut renewed, mut forgotten) =
+            (Instant::now(), Instant::now(), Instant::now());
         loop {
             let stopping = self.queue.is_stopping();
             let due = sent.elapsed() >= self.settings.delay || self.is_much();
@@ -193,7 +194,8 @@ impl Worker<'_> {
                 forgotten = if forget { renewed } else { forgotten };
             }
             let rest = self.settings.delay.saturating_sub(sent.elapsed());
-            self.queue.sleep(rest.min(RENEWED).max(Duration::from_millis(1)));
+            self.queue
+                .sleep(rest.min(RENEWED).max(Duration::from_millis(1)));
         }
     }
 
@@ -210,7 +212,9 @@ impl Worker<'_> {
             let mut operations = 0;
             while rest > 0 && batch.len() < self.settings.batch {
                 rest -= 1;
-                let Some(ended) = self.queue.take() else { break };
+                let Some(ended) = self.queue.take() else {
+                    break;
+                };
                 self.spans.add(&ended, &mut batch);
                 operations += 1;
                 self.queue.give_back(ended);
@@ -246,13 +250,16 @@ impl Worker<'_> {
         };
         match self.runtime.block_on(sending) {
             Ok(()) => {
-                self.counters.operations.fetch_add(operations, Ordering::Relaxed);
+                self.counters
+                    .operations
+                    .fetch_add(operations, Ordering::Relaxed);
                 self.counters.spans.fetch_add(spans, Ordering::Relaxed);
                 self.counters.failing.store(false, Ordering::Relaxed);
             }
             Err(error) => {
                 let to = &self.settings.endpoint;
-                self.counters.fail(operations, format!("cannot send spans to {to}: {error}"));
+                self.counters
+                    .fail(operations, format!("cannot send spans to {to}: {error}"));
             }
         }
     }

@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aerospike_stages::caller::Span;
 use aerospike_stages::{NodeId, Outcome, Stage};
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
@@ -47,7 +49,9 @@ impl Spans {
     #[must_use]
     pub fn new(stages: bool, version: String) -> Self {
         Spans {
-            scope: InstrumentationScope::builder(SCOPE).with_version(version).build(),
+            scope: InstrumentationScope::builder(SCOPE)
+                .with_version(version)
+                .build(),
             words: Words::default(),
             stages,
             offset: 0,
@@ -115,7 +119,10 @@ impl Spans {
         let mut all = Vec::with_capacity(28);
         let mut say = |attribute: KeyValue| all.push(attribute);
         say(KeyValue::new("db.system.name", "aerospike"));
-        say(KeyValue::new("db.operation.name", ended.origin.operation.name()));
+        say(KeyValue::new(
+            "db.operation.name",
+            ended.origin.operation.name(),
+        ));
         let (namespace, set) = self.words.place(facts.subject.target);
         if let Some(namespace) = namespace {
             say(KeyValue::new("db.namespace", namespace.to_owned()));
@@ -134,11 +141,17 @@ impl Spans {
             let error = end.error.unwrap_or(ending.outcome.name());
             say(KeyValue::new("error.type", error));
         }
-        let only_node = ended.branches.iter().all(|branch| branch.node == ended.node);
+        let only_node = ended
+            .branches
+            .iter()
+            .all(|branch| branch.node == ended.node);
         if only_node {
             say_node(&mut self.words, ended.node, &mut say);
         }
-        say(KeyValue::new("aerospike.operation_id", ended.origin.id as i64));
+        say(KeyValue::new(
+            "aerospike.operation_id",
+            ended.origin.id as i64,
+        ));
         say(KeyValue::new("aerospike.lane", ended.origin.lane.name()));
         say(KeyValue::new("aerospike.outcome", ending.outcome.name()));
         if let Some(stage) = ending.failed_in {
@@ -161,7 +174,13 @@ impl Spans {
         all
     }
 
-    fn add_stages(&mut self, below: Below, start: u64, pieces: &[Piece], spans: &mut Vec<SpanData>) {
+    fn add_stages(
+        &mut self,
+        below: Below,
+        start: u64,
+        pieces: &[Piece],
+        spans: &mut Vec<SpanData>,
+    ) {
         for piece in pieces {
             let name = piece.stage.name();
             let mut span = self.span(below, name.into(), start + piece.start, piece.duration);
@@ -174,9 +193,18 @@ impl Spans {
         }
     }
 
-    fn add_branch(&mut self, below: Below, ended: &Ended, branch: &Branch, spans: &mut Vec<SpanData>) {
+    fn add_branch(
+        &mut self,
+        below: Below,
+        ended: &Ended,
+        branch: &Branch,
+        spans: &mut Vec<SpanData>,
+    ) {
         let start = ended.ending.start;
-        let address = self.words.node(branch.node).map(|node| node.address.clone());
+        let address = self
+            .words
+            .node(branch.node)
+            .map(|node| node.address.clone());
         let name = match &address {
             Some(address) => format!("node {address}").into(),
             None => "node".into(),

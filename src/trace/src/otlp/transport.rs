@@ -75,13 +75,17 @@ fn grpc(settings: &Settings) -> Result<SpanExporter, String> {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::try_from(name)
-        .map_err(|_| format!("{name:?} cannot be the name of a header: check OTEL_EXPORTER_OTLP_HEADERS"))
+    HeaderName::try_from(name).map_err(|_| {
+        format!("{name:?} cannot be the name of a header: check OTEL_EXPORTER_OTLP_HEADERS")
+    })
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, String> {
-    HeaderValue::try_from(value)
-        .map_err(|_| format!("the header {name} has a value that cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"))
+    HeaderValue::try_from(value).map_err(|_| {
+        format!(
+            "the header {name} has a value that cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    })
 }
 
 fn http(settings: &Settings) -> Result<SpanExporter, String> {
