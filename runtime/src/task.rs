@@ -14,7 +14,7 @@ use aerospike_stages::observed::track;
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
-use crate::{direct, replies};
+use crate::{direct, monitor, replies};
 
 pub use ::tokio::task::*;
 
@@ -90,7 +90,7 @@ where
 {
     match direct::spawn(future) {
         Ok(handle) => Inner::Direct(handle),
-        Err(future) => Inner::Runtime(::tokio::spawn(future)),
+        Err(future) => Inner::Runtime(monitor::spawn(future)),
     }
 }
 

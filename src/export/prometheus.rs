@@ -27,6 +27,7 @@ pub fn render() -> String {
         "Operations whose record was lost.",
     );
     let _ = writeln!(text, "db_client_records_dropped_total {}", dropped());
+    crate::probes::metrics::render(&mut text);
     text
 }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
+    clock, collector, current, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
 };
 use pyo3::prelude::*;
 
@@ -91,6 +91,14 @@ impl Call {
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
             recorder.enter(stage, clock::now_ns());
+        }
+    }
+
+    /// The loop has come to the result, on this thread.
+    #[inline]
+    pub fn loop_has_come(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.split_loop_wait(current::loop_gil_wait());
         }
     }
 

@@ -11,6 +11,10 @@ use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
 use crate::lanes::notifier::{lock_notifier, Notifier};
 use crate::lanes::runtime::{lock_running, Running};
+use crate::logs::bridge::{lock_running as lock_logs, Bridging};
+use crate::probes::control::{self, Running as Probes};
+use crate::probes::observer::{lock_everybody, lock_watchdog, Everybody, Watching};
+use crate::probes::series::{lock_registry, Registry};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
@@ -22,6 +26,11 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _probes: MutexGuard<'static, Option<Probes>>,
+    _series: MutexGuard<'static, Registry>,
+    _observed: MutexGuard<'static, Everybody>,
+    _watchdog: MutexGuard<'static, Watching>,
+    _logs: MutexGuard<'static, Bridging>,
     _stages: Held,
 }
 
@@ -35,6 +44,11 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _probes: control::lock_running(),
+        _series: lock_registry(),
+        _observed: lock_everybody(),
+        _watchdog: lock_watchdog(),
+        _logs: lock_logs(),
         _stages: hold(),
     };
     let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
