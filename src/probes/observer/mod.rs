@@ -86,10 +86,11 @@ pub fn next_step(py: Python<'_>, callback: &Py<PyAny>) {
 /// A loop has given the sign of life that it was asked for since then, on this thread.
 pub fn answered(py: Python<'_>, bridge: &LoopBridge, asked: u64) {
     if ANYBODY.load(Ordering::Relaxed) {
-        let of_this_loop = |observed: &Arc<Observed>| observed.id == bridge.lag().id;
-        if let Some(observed) = everybody().into_iter().find(of_this_loop) {
-            observed.is_here();
-            observed.answered(py, asked);
+        for observed in everybody() {
+            if observed.id == bridge.lag().id {
+                observed.is_here();
+                observed.answered(py, asked);
+            }
         }
     }
 }

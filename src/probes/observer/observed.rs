@@ -101,7 +101,11 @@ impl Observed {
         self.thread.store(thread, Ordering::Relaxed);
         let _ = HERE.try_with(|here| {
             let mut here = here.borrow_mut();
-            if !here.as_ref().is_some_and(|known| Arc::ptr_eq(known, self)) {
+            let stays = here.as_ref().is_some_and(|known| {
+                let tells_more = known.id == self.id && known.steps && known.is_open();
+                Arc::ptr_eq(known, self) || tells_more
+            });
+            if !stays {
                 *here = Some(self.clone());
             }
         });
@@ -192,6 +196,16 @@ impl Observed {
         let looks = std::mem::take(&mut *lock(&self.looks));
         if now.saturating_sub(asked) < self.slow {
             return;
+        }
+        if looks.is_empty() {
+            // It kept the GIL all the time, waited for it, or cannot be looked at.
+            self.note(Slow {
+                name: names::UNKNOWN.into(),
+                at: None,
+                start: asked,
+                nanos: now - asked,
+                sampled: true,
+            });
         }
         let mut from = asked;
         let mut looks = looks.into_iter().peekable();

@@ -27,7 +27,7 @@ pub struct Select {
     /// The selector's keys by descriptor.
     keys: Py<PyDict>,
     /// The queue from before: a thread that was just about to schedule something may still use it.
-    before: Py<PyAny>,
+    before: Option<Py<PyAny>>,
     queue: Py<PyAny>,
 }
 
@@ -44,7 +44,7 @@ impl Select {
             observed: observed.clone(),
             epoll: selector.getattr(intern!(py, "_selector"))?.unbind(),
             keys: keys.cast_into::<PyDict>()?.unbind(),
-            before: before.clone().unbind(),
+            before: (!before.is(queue)).then(|| before.clone().unbind()),
             queue: queue.clone().unbind(),
         })
     }
@@ -105,7 +105,10 @@ impl Select {
 
     /// What another thread has put into the queue that the loop no longer uses.
     fn catch_up(&self, py: Python<'_>) -> PyResult<()> {
-        let before = self.before.bind(py);
+        let Some(before) = &self.before else {
+            return Ok(());
+        };
+        let before = before.bind(py);
         while before.is_truthy()? {
             let handle = before.call_method0(intern!(py, "popleft"))?;
             self.queue

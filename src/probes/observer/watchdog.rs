@@ -68,7 +68,7 @@ struct Known {
 
 fn watch(stop: &Stop, looks: bool) {
     let watched = Python::try_attach(|py| {
-        let mut known: HashMap<u64, Known> = HashMap::new();
+        let mut known: HashMap<usize, Known> = HashMap::new();
         while !stop.is_due() {
             let late = py.detach(|| {
                 let loops = everybody();
@@ -94,9 +94,9 @@ fn watch(stop: &Stop, looks: bool) {
 }
 
 /// The loops that should be looked at, with when what they run has begun.
-fn find_late(known: &mut HashMap<u64, Known>) -> Vec<(Arc<Observed>, u64)> {
+fn find_late(known: &mut HashMap<usize, Known>) -> Vec<(Arc<Observed>, u64)> {
     let loops = everybody();
-    known.retain(|id, _| loops.iter().any(|observed| observed.id == *id));
+    known.retain(|place, _| loops.iter().any(|observed| place_of(observed) == *place));
     let mut late = Vec::new();
     for observed in loops {
         let now = clock::now_ns();
@@ -106,7 +106,7 @@ fn find_late(known: &mut HashMap<u64, Known>) -> Vec<(Arc<Observed>, u64)> {
             }
             continue;
         };
-        let known = known.entry(observed.id).or_default();
+        let known = known.entry(place_of(&observed)).or_default();
         if known.began != began {
             *known = Known { began, looks: 0 };
         }
@@ -118,6 +118,11 @@ fn find_late(known: &mut HashMap<u64, Known>) -> Vec<(Arc<Observed>, u64)> {
         }
     }
     late
+}
+
+/// What tells observations apart: there may be several of one loop.
+fn place_of(observed: &Arc<Observed>) -> usize {
+    Arc::as_ptr(observed) as usize
 }
 
 /// Since when a loop has been at what it runs, or has owed a sign of life.

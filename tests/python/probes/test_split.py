@@ -15,7 +15,7 @@ MS = 1e6
 
 async def measured(server, name, *, observe, fault=None):
     """Mean nanoseconds by stage of an operation whose reply comes late, so that the loop is idle when it comes."""
-    argument = KEY if name == "get" else [KEY]
+    argument = KEY if name == "get" else [("test", "split", number) for number in range(20)]
     async with await aerospike_py.async_client(server.config()).connect() as client:
         await client.put(KEY, {"n": 1})
         await getattr(client, name)(argument)
