@@ -74,7 +74,7 @@ fn groups_of(membership: &str, mounts: &str) -> Vec<Group> {
     // In a container the mount shows a part of the tree: what lies above its root cannot be seen.
     let below = Path::new(path)
         .strip_prefix(&root)
-        .map_or_else(|_| Path::new(""), |below| below);
+        .unwrap_or_else(|_| Path::new(""));
     below
         .ancestors()
         .filter(|path| {

@@ -5,10 +5,10 @@
 //! measurements to whoever writes them down; [`observer`] says what an event loop ran.
 
 pub mod cgroup;
+pub mod clients;
 pub mod control;
 pub mod gil;
 pub mod loop_lag;
-pub mod metrics;
 pub mod native;
 pub mod observer;
 pub mod process;

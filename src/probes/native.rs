@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::lanes::fork;
+use crate::probes::clients;
 use crate::probes::process::Process;
 use crate::probes::runtime::Runtime;
 
@@ -81,12 +83,14 @@ pub fn next(due: Instant, interval: Duration) -> Instant {
 
 /// Looks at the process and at the runtime, over and over.
 pub fn watch(stop: &Stop, interval: Duration, process: bool, runtime: bool) {
+    let generation = fork::generation();
     let process = process.then(Process::new);
     let mut runtime = runtime.then(Runtime::new);
     let mut due = Instant::now();
     while !stop.is_due() {
         if let Some(process) = &process {
             process.look();
+            clients::look(generation);
         }
         if let Some(runtime) = &mut runtime {
             runtime.look();
