@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
 use aerospike_rt::direct::Step;
-use aerospike_stages::{clock, collector, End, Observation, Origin, Stage};
+use aerospike_stages::{clock, collector, Attempts, End, Observation, Origin, Stage};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ use crate::lanes::awaitable::Operation;
 use crate::lanes::call::Call;
 use crate::lanes::driven::{Driven, Ended};
 use crate::lanes::event_loop::LoopBridge;
-use crate::lanes::{convert, end_of};
+use crate::lanes::{convert, end_of, fork};
 use crate::ops::request::Reply;
 
 /// Where an operation stands.
@@ -52,8 +52,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The operation itself, while the loop's thread drives it but is not at it right now.
     driven: Option<Driven>,
-    /// Ends the operation, if a runtime thread drives it.
-    abort: Option<AbortHandle>,
+    /// Ends the operation, if a runtime thread drives it, and the generation of forks that it is from.
+    abort: Option<(AbortHandle, u64)>,
     end: End,
     /// Taken when the call is over.
     call: Option<Call>,
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     pub(super) fn set_abort(&self, abort: AbortHandle) {
-        self.lock().abort = Some(abort);
+        self.lock().abort = Some((abort, fork::generation()));
     }
 
     /// Has the loop's thread, which is this one, drive the operation.
@@ -198,6 +198,7 @@ impl Shared {
         let Observation {
             value,
             mut recorder,
+            attempts,
         } = ended;
         if let Some(recorder) = recorder.as_mut() {
             if value.is_err() {
@@ -214,6 +215,7 @@ impl Shared {
         };
         if let Some(call) = state.call.as_mut() {
             call.recorder = recorder;
+            call.attempted(&attempts);
         }
         if !cancelled {
             state.phase = Phase::Arrived(Box::new(value), false);
@@ -349,8 +351,11 @@ impl Shared {
             }
             state.phase = Phase::Cancelled(message);
             state.end = End::CANCELLED;
-            if let Some(abort) = state.abort.take() {
-                abort.abort();
+            if let Some((abort, generation)) = state.abort.take() {
+                // In the child of a fork, the task and the locks around it are the parent's.
+                if generation == fork::generation() {
+                    abort.abort();
+                }
             }
             let callbacks = std::mem::take(&mut state.callbacks);
             (state.driven.take(), callbacks, state.this.take())
@@ -531,6 +536,7 @@ impl Drop for Arrival {
             shared.arrive(Observation {
                 value: Err(Fault::Cancelled),
                 recorder: None,
+                attempts: Attempts::default(),
             });
         }
     }
