@@ -72,7 +72,11 @@ class Bursts:
         start = chunk["start_ns"][rows]
         end = start + chunk["duration_ns"][rows]
         stages = chunk.stages[:, rows]
-        batch = stages[self._every].sum() + stages[self._slowest].sum(axis=0).max(initial=0) + stages[self._once].sum(axis=0).min()
+        batch = (
+            stages[self._every].sum()
+            + stages[self._slowest].sum(axis=0).max(initial=0)
+            + stages[self._once].sum(axis=0).min()
+        )
         took = int(end.max() - start.min())
         self.kept.append(
             Burst(

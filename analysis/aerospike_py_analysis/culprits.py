@@ -89,13 +89,18 @@ def stretches(profile: Profile, stages: tuple[str, ...], positions: list[int]) -
         weight = float(group.weights[row])
         segments = [one for one in details.get(place, Details()).segments if one.stage in stages]
         if segments:
-            rows += [(process, loop, start + one.start_ns, start + one.start_ns + one.duration_ns, weight) for one in segments]
+            rows += [
+                (process, loop, start + one.start_ns, start + one.start_ns + one.duration_ns, weight)
+                for one in segments
+            ]
         else:
             # Without segments: these waits end the operation, but for the conversion in between.
             end = start + int(group.rows["duration_ns"][row])
             rows.append((process, loop, end - waited, end, weight))
     columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
-    return Waits(*(np.array(column, dtype=np.int64) for column in columns[:4]), weight=np.array(columns[4], dtype=np.float64))
+    return Waits(
+        *(np.array(column, dtype=np.int64) for column in columns[:4]), weight=np.array(columns[4], dtype=np.float64)
+    )
 
 
 def place_of(group: Group, row: int) -> Place:

@@ -96,7 +96,11 @@ class Ordered:
 
 
 def splits(
-    names: list[str], rows: Ordered, tails: Sequence[tuple[float, float]], known: Callable[[float], float] | None = None, seed: int = 1
+    names: list[str],
+    rows: Ordered,
+    tails: Sequence[tuple[float, float]],
+    known: Callable[[float], float] | None = None,
+    seed: int = 1,
 ) -> list[TailSplit]:
     """Splits the distance between each pair of percentiles; ``known`` says their values where they are known better."""
     value = known or rows.quantile
@@ -107,7 +111,12 @@ def splits(
 
 
 def split(
-    names: list[str], value: Callable[[float], float], low: float, high: float, at: dict[float, Floats], again: dict[float, Floats]
+    names: list[str],
+    value: Callable[[float], float],
+    low: float,
+    high: float,
+    at: dict[float, Floats],
+    again: dict[float, Floats],
 ) -> TailSplit:
     """One of the splits, from the stages at both percentiles and their repetitions."""
     from_ns, to_ns = value(low), value(high)

@@ -59,7 +59,14 @@ def trend(group: Group, begin_ns: int) -> Trend:
     bursts = [i for i in range(len(found)) if many and p99[i] > BURST * typical]
     factor, lasted, stage = warm_up(sums, counts, means) if many else (1.0, 0, 0)
     return Trend(
-        group.operation, group.lane, group.slices.width_ns, found, bursts, factor, lasted * group.slices.width_ns, group.stages[stage]
+        group.operation,
+        group.lane,
+        group.slices.width_ns,
+        found,
+        bursts,
+        factor,
+        lasted * group.slices.width_ns,
+        group.stages[stage],
     )
 
 

@@ -13,9 +13,17 @@ STAGES = (
     "key_parse", "dispatch", "limiter_wait", "pool_acquire", "encode", "tokio_timer", "network_write", "network_wait", "network_read",
     "decode", "wake_delay", "backoff", "fan_in", "gil_reacquire", "loop_wait", "event_loop_resume", "to_dict", "unattributed",
 )  # fmt: skip
-SEGMENT = pa.struct([("stage", pa.uint8()), ("node", pa.uint8()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64())])
+SEGMENT = pa.struct(
+    [("stage", pa.uint8()), ("node", pa.uint8()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64())]
+)
 TRACK = pa.struct(
-    [("node", pa.uint8()), ("attempts", pa.uint16()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64()), ("segments", pa.list_(SEGMENT))]
+    [
+        ("node", pa.uint8()),
+        ("attempts", pa.uint16()),
+        ("start_ns", pa.uint64()),
+        ("duration_ns", pa.uint64()),
+        ("segments", pa.list_(SEGMENT)),
+    ]
 )
 OPERATIONS = pa.schema(
     [
@@ -66,7 +74,9 @@ class Recording:
             stages[name] = stages.get(name, 0) + int(value)
         return stages
 
-    def add(self, stages: dict[str, int], operation: str = "get", lane: str = "sync", gap_ns: int = 300_000, **columns: Any) -> dict[str, Any]:
+    def add(
+        self, stages: dict[str, int], operation: str = "get", lane: str = "sync", gap_ns: int = 300_000, **columns: Any
+    ) -> dict[str, Any]:
         """Adds an operation; the clock moves on by ``gap_ns`` unless ``start_ns`` is given."""
         duration = sum(stages.values())
         start = columns.pop("start_ns", None)
@@ -77,7 +87,14 @@ class Recording:
         segments, at = [], 0
         for name in STAGES:
             if stages.get(name):
-                segments.append({"stage": STAGES.index(name), "node": 0 if name.startswith("network") else 255, "start_ns": at, "duration_ns": stages[name]})
+                segments.append(
+                    {
+                        "stage": STAGES.index(name),
+                        "node": 0 if name.startswith("network") else 255,
+                        "start_ns": at,
+                        "duration_ns": stages[name],
+                    }
+                )
                 at += stages[name]
         row = {
             "kind": "operation", "operation_id": len(self.rows) + 1, "client_id": 1, "operation": operation, "lane": lane, "start_ns": start,
@@ -91,9 +108,27 @@ class Recording:
 
     def probe(self, probe: str, start_ns: int, duration_ns: int | None = None, **columns: Any) -> None:
         """Adds a row of a probe."""
-        self.probes.append({"probe": probe, "start_ns": start_ns, "duration_ns": duration_ns, "subject": None, "name": None, "value": None, **columns})
+        self.probes.append(
+            {
+                "probe": probe,
+                "start_ns": start_ns,
+                "duration_ns": duration_ns,
+                "subject": None,
+                "name": None,
+                "value": None,
+                **columns,
+            }
+        )
 
-    def write(self, folder: Path, number: int = 0, footer: bool = True, batch: int = 500, version: str = "1", rows: slice = slice(None)) -> Path:
+    def write(
+        self,
+        folder: Path,
+        number: int = 0,
+        footer: bool = True,
+        batch: int = 500,
+        version: str = "1",
+        rows: slice = slice(None),
+    ) -> Path:
         """Writes the files and returns that of the operations."""
         metadata = {"aerospike_py.trace.version": version, "aerospike_py.frame": json.dumps(self.frame)}
         stem = f"rec-{self.frame['host']}-{self.frame['pid']}-{number}"

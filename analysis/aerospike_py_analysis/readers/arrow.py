@@ -53,9 +53,13 @@ class ArrowFile:
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         version = metadata.get("aerospike_py.trace.version")
         if version is None:
-            raise Unreadable("is an Arrow file, but no recording of aerospike-py: its schema has no aerospike_py.trace.version")
+            raise Unreadable(
+                "is an Arrow file, but no recording of aerospike-py: its schema has no aerospike_py.trace.version"
+            )
         if version != VERSION:
-            self.warnings.append(f"has version {version} of the format, this reader knows {VERSION}: unknown columns are left out")
+            self.warnings.append(
+                f"has version {version} of the format, this reader knows {VERSION}: unknown columns are left out"
+            )
         self.frame = self._frame(metadata.get("aerospike_py.frame"))
         self.holds = "probes" if "probe" in self.schema.names else "operations"
         required = REQUIRED_OF_PROBES if self.holds == "probes" else REQUIRED
@@ -146,7 +150,9 @@ class ArrowFile:
         if rows:
             yield self._chunk(waiting, number, process, stages, vocabulary)
 
-    def _chunk(self, batches: list[tuple[int, Any]], number: int, process: int, stages: list[str], vocabulary: Vocabulary) -> Chunk:
+    def _chunk(
+        self, batches: list[tuple[int, Any]], number: int, process: int, stages: list[str], vocabulary: Vocabulary
+    ) -> Chunk:
         table = pa.Table.from_batches([batch for _, batch in batches])
         rows = table.num_rows
         columns = {name: strings(table, name, vocabulary) for name in STRINGS}
@@ -196,7 +202,9 @@ class ArrowFile:
 
     def problems(self) -> list[Problem]:
         """What was found wrong so far; complete once the rows were read."""
-        return [Problem(str(self.path), what, used=True) for what in [*self.warnings, *([self.torn] if self.torn else [])]]
+        return [
+            Problem(str(self.path), what, used=True) for what in [*self.warnings, *([self.torn] if self.torn else [])]
+        ]
 
 
 def first_line(error: BaseException) -> str:

@@ -33,7 +33,9 @@ def read(path: Path) -> SpanFile:
         if not isinstance(trace, dict):
             damaged += 1
             continue
-        processes = {name: frames.setdefault(frame(entry), len(frames)) for name, entry in trace.get("processes", {}).items()}
+        processes = {
+            name: frames.setdefault(frame(entry), len(frames)) for name, entry in trace.get("processes", {}).items()
+        }
         for entry in trace.get("spans", []):
             try:
                 spans.append(span(entry, processes, frames))

@@ -113,7 +113,11 @@ def is_operation(span: Span) -> bool:
     attributes = span.attributes
     if "aerospike.stage" in attributes:
         return False
-    return span.client and any(attributes.get(name) == "aerospike" for name in SYSTEMS) and "db.operation.name" in attributes
+    return (
+        span.client
+        and any(attributes.get(name) == "aerospike" for name in SYSTEMS)
+        and "db.operation.name" in attributes
+    )
 
 
 def address(attributes: dict[str, Any]) -> str | None:
@@ -154,7 +158,13 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
         Details(
             [segment(child, span) for child in path],
             [
-                Track(address(t.attributes), 1, t.start - span.start, max(t.end - t.start, 0), [segment(g, t) for g in inner])
+                Track(
+                    address(t.attributes),
+                    1,
+                    t.start - span.start,
+                    max(t.end - t.start, 0),
+                    [segment(g, t) for g in inner],
+                )
                 for t, inner in tracks
             ],
             span.trace,

@@ -22,7 +22,9 @@ def render(blocks: list[Block], title: str = "Where the time goes") -> str:
     anchors = {block.anchor for block in blocks if isinstance(block, Heading) and block.anchor}
     contents = [block for block in blocks if isinstance(block, Heading) and block.level == 2 and block.anchor]
     style = FOLDER.joinpath("style.css").read_text(encoding="utf-8")
-    return template.render(title=title, style=Markup(style), contents=contents, blocks=[plain(block, anchors) for block in blocks])
+    return template.render(
+        title=title, style=Markup(style), contents=contents, blocks=[plain(block, anchors) for block in blocks]
+    )
 
 
 def plain(block: Block, anchors: set[str]) -> dict[str, Any]:

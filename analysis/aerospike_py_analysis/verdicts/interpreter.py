@@ -97,7 +97,13 @@ def gathered(evidence: Evidence, small: bool) -> list[Candidate]:
                     f"{one.operation}: {share(one.calls_share)} of all operations were made in {count(one.bursts)} bursts of {one.calls_per_burst:.1f} calls"
                     f" with {per_call:.1f} keys each; a burst takes {time(one.took_ns)}, one batch of its keys about {time(one.batch_ns)}"
                 ],
-                Effect(f"a burst of {one.operation}", one.saved_ns, max(one.saved_low_ns, 0.0), one.saved_high_ns, "estimated from the bursts' own stages"),
+                Effect(
+                    f"a burst of {one.operation}",
+                    one.saved_ns,
+                    max(one.saved_low_ns, 0.0),
+                    one.saved_high_ns,
+                    "estimated from the bursts' own stages",
+                ),
                 one.operation,
             )
         )

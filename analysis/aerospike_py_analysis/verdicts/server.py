@@ -119,7 +119,9 @@ def heavy_tailed_server(evidence: Evidence) -> list[Candidate]:
 
     if slow_node_of_batches(evidence):
         return []
-    return [one for one in by_stages(evidence, ("network_wait",), fits) if one.effect and one.effect.of.startswith("p99")]
+    return [
+        one for one in by_stages(evidence, ("network_wait",), fits) if one.effect and one.effect.of.startswith("p99")
+    ]
 
 
 def slow_server(evidence: Evidence) -> list[Candidate]:
@@ -141,7 +143,11 @@ def slow_replies(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         size = group.breakdown.bytes_received_mean
-        return f"its replies have {size / 1024:.1f} KiB in the mean: too little to take that long" if size < LARGE_BYTES else None
+        return (
+            f"its replies have {size / 1024:.1f} KiB in the mean: too little to take that long"
+            if size < LARGE_BYTES
+            else None
+        )
 
     return by_stages(evidence, ("network_read",), fits)
 
