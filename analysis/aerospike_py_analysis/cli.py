@@ -1,4 +1,5 @@
-"""The command line ``aerospike-py``: what its commands are and what they print. What they do is in the modules they call."""
+"""The command line ``aerospike-py``: what its commands are and what they print. What they do is in the modules they
+call."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from rich.console import Console
 from aerospike_py_analysis import compare, record
 from aerospike_py_analysis.analysis import analyse
 from aerospike_py_analysis.export import chrome, otlp, speedscope, tabular
-from aerospike_py_analysis.profile import Profile, profile
-from aerospike_py_analysis.recording import NothingToRead, Recording
+from aerospike_py_analysis.profile import profile
+from aerospike_py_analysis.recording import NothingToReadError, Recording
 from aerospike_py_analysis.report import html, markdown, terminal
 from aerospike_py_analysis.report.blocks import Block
 from aerospike_py_analysis.report.document import document
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
-    except NothingToRead as error:
+    except NothingToReadError as error:
         print(f"aerospike-py: nothing to analyse\n{error}", file=sys.stderr)
         return UNREADABLE
     except OSError as error:
@@ -136,12 +137,11 @@ def run_report(options: argparse.Namespace) -> int:
 
 def run_compare(options: argparse.Namespace) -> int:
     """Explains the difference of two recordings."""
-    profiles: list[Profile] = []
-    for path in (options.before, options.after):
-        profiles.append(profile(Recording([path])))
-        for problem in profiles[-1].recording.problems:
+    before, after = profile(Recording([options.before])), profile(Recording([options.after]))
+    for summed in (before, after):
+        for problem in summed.recording.problems:
             print(f"aerospike-py: {problem}", file=sys.stderr)
-    comparison = compare.compare(*profiles, options.percentile)
+    comparison = compare.compare(before, after, options.percentile)
     show(compare.document(comparison, options.threshold))
     if options.html:
         save(
@@ -183,7 +183,7 @@ def run_record(options: argparse.Namespace) -> int:
     status, prefix = record.run(program, options.output)
     try:
         analysis, _ = analyse([prefix])
-    except NothingToRead:
+    except NothingToReadError:
         print(
             f"aerospike-py: the program wrote no recording to {options.output}: did it use aerospike_py?",
             file=sys.stderr,

@@ -1,7 +1,10 @@
-"""Compares two recordings: from one percentile to the other's, stage by stage, and whether the difference is more than chance.
+"""Compares two recordings: from one percentile to the other's, stage by stage, and whether the difference is more
+than chance.
 
-The split is that of ``tail``: the stages of the operations around the percentile of each recording, scaled to it, so that
-their difference adds up. Both recordings are resampled independently for the intervals and for the probability that operations of
+The split is that of ``tail``: the stages of the operations around the percentile of each recording, scaled to it, so
+that
+their difference adds up. Both recordings are resampled independently for the intervals and for the probability that
+operations of
 the same kind would show such a difference.
 """
 
@@ -206,7 +209,8 @@ def document(comparison: Comparison, threshold: float | None = None, pictures: b
         blocks += [
             Heading(one.name, anchor=f"group-{number}"),
             Text(
-                f"{name} went from {time(one.from_ns)} to {time(one.to_ns)}: the parts add up to the {signed(one.difference_ns)} between them."
+                f"{name} went from {time(one.from_ns)} to {time(one.to_ns)}: the parts add up to the"
+                f" {signed(one.difference_ns)} between them."
             ),
             Table(
                 ["stage", "change", "95 % interval", "before", "after"],

@@ -43,7 +43,7 @@ class NodeSkew:
 
 
 def gathered(bursts: Bursts, profile: Profile) -> list[Gathered]:
-    """The bursts by the operation that they were made of; times are medians, the interval is that of the middle 80 %."""
+    """The bursts by their operation; times are medians, the interval is that of the middle 80 %."""
     if not bursts.kept:
         return []
     words = profile.recording.vocabulary

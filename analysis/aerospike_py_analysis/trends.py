@@ -38,7 +38,8 @@ class Trend:
     width_ns: int
     slices: list[Slice]
     bursts: list[int]
-    # Mean wall time of the first operations over that of the rest, and how long they lasted; 1 if there was no slow start.
+    # Mean wall time of the first operations over that of the rest, and how long they lasted; 1 if there was no slow
+    # start.
     warm_up_factor: float
     warm_up_ns: int
     warm_up_stage: str

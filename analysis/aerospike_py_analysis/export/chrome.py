@@ -1,4 +1,5 @@
-"""Chrome's trace format, which Perfetto and chrome://tracing open: operations by thread or loop, stages inside, tracks below."""
+"""Chrome's trace format, which Perfetto and chrome://tracing open: operations by thread or loop, stages inside,
+tracks below."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """Operations from client spans: what the OTLP and the Jaeger reader share.
 
-A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute are the
-critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its own, the
+A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute
+are the
+critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its
+own, the
 track that ended last is taken for the critical path.
 """
 

@@ -1,4 +1,5 @@
-"""The report of a recording as blocks: frame, verdicts, then group by group, fan-out, whose fault, what was looked for."""
+"""The report of a recording as blocks: frame, verdicts, then group by group, fan-out, whose fault, what was looked
+for."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def frame(analysis: Analysis) -> list[Block]:
     blocks: list[Block] = [
         Heading("The frame", anchor="frame"),
         Text(
-            f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s, {analysis.concurrency:.2f} at a time in the mean.{throttled}"
+            f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s,"
+            f" {analysis.concurrency:.2f} at a time in the mean.{throttled}"
         ),
         Table(
             ["process", "Python", "GIL", "cores", "client", "core", "program"],
@@ -158,7 +160,8 @@ def group_blocks(group: GroupAnalysis, number: int, pictures: Pictures | None) -
         blocks += [
             Heading(f"From {rank(tail.low)} to {rank(tail.high)}", 3, anchor("tail") if first else None),
             Text(
-                f"{rank(tail.low)} is {time(tail.from_ns)}, {rank(tail.high)} is {time(tail.to_ns)}: the parts add up to the {time(tail.difference_ns)} between them."
+                f"{rank(tail.low)} is {time(tail.from_ns)}, {rank(tail.high)} is {time(tail.to_ns)}:"
+                f" the parts add up to the {time(tail.difference_ns)} between them."
             ),
             Table(
                 ["stage", "adds", "95 % interval", "share", f"at {rank(tail.low)}", f"at {rank(tail.high)}"],
@@ -232,7 +235,8 @@ def fanout(analysis: Analysis) -> list[Block]:
         blocks += [
             Heading("Gathered calls", anchor="fanout"),
             Text(
-                "Calls of one loop that started together and overlapped. One batch of the same keys: work on each key stays, of the network the slowest"
+                "Calls of one loop that started together and overlapped. One batch of the same keys:"
+                " work on each key stays, of the network the slowest"
                 " stays, everything else is paid once. Savings are medians with the middle 80 % of the bursts."
             ),
             Table(
@@ -286,7 +290,8 @@ def whose_fault(analysis: Analysis) -> list[Block]:
         explained = one.explained_ns / one.examined_ns if one.examined_ns else 0.0
         blocks.append(
             Text(
-                f"{' + '.join(one.waits)}: operations waited {time(one.waited_ns)} in all. Of {time(one.examined_ns)} that were examined (the longest waits),"
+                f"{' + '.join(one.waits)}: operations waited {time(one.waited_ns)} in all. Of"
+                f" {time(one.examined_ns)} that were examined (the longest waits),"
                 f" the probes explain {share(explained)}."
             )
         )

@@ -1,4 +1,5 @@
-"""Renders a document as one HTML file that needs nothing from elsewhere: style and pictures are in it, scripts are not needed."""
+"""Renders a document as one HTML file that needs nothing from elsewhere: style and pictures are in it, scripts are
+not needed."""
 
 from __future__ import annotations
 

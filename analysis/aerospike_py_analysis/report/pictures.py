@@ -1,4 +1,5 @@
-"""The pictures of the HTML report: what is drawn from which figures. Shapes are in ``svg``, colours in the page's style."""
+"""The pictures of the HTML report: what is drawn from which figures. Shapes are in ``svg``, colours in the page's
+style."""
 
 from __future__ import annotations
 
@@ -72,7 +73,10 @@ class Pictures:
                 rect(x(p50), y + 3, max(x(p90) - x(p50), 3), 12, colour, title),
                 line(x(p99), y + 2, x(p99), y + 16, "mark"),
             ]
-        caption = "Bars: p50 to p90. Thin: to p99.9. Tick: p99. Over the operations that spent time in the stage; logarithmic."
+        caption = (
+            "Bars: p50 to p90. Thin: to p99.9. Tick: p99. Over the operations that spent time"
+            " in the stage; logarithmic."
+        )
         return [Picture(picture(height, shapes, f"Distribution of the stages of {group.name}"), caption)]
 
     def waterfall(self, tail: TailSplit) -> list[Picture]:
@@ -171,7 +175,8 @@ class Pictures:
         shapes.append(polyline(points, "trace"))
         return Picture(
             picture(height, shapes, f"Durations of {group.name} over time"),
-            "How many operations took how long, over time; darker is more, both axes of values logarithmic. Line: p99 of each slice.",
+            "How many operations took how long, over time; darker is more, both axes of values"
+            " logarithmic. Line: p99 of each slice.",
         )
 
     def timelines(self, group: GroupAnalysis) -> list[Picture]:
@@ -221,7 +226,8 @@ def waterfall(
 
     shapes = []
     height = ROW * (len(steps) + 2) + 12
-    rows = [(from_name, 0.0, from_ns, "whole", time(from_ns), None)]
+    rows: list[tuple[str, float, float, str, str, tuple[float, float] | None]] = []
+    rows.append((from_name, 0.0, from_ns, "whole", time(from_ns), None))
     level = from_ns
     for name, value, low, high, colour in steps:
         whiskers = None if math.isinf(low) or low == high else (level + low, level + high)
@@ -286,7 +292,10 @@ def timeline(one: Exemplar) -> Picture:
         else "; its segments are not in the recording, so stages are shown in their usual order"
     )
     keys = f", {one.keys} keys" if one.keys > 1 else ""
-    caption = f"Operation {number(one.operation_id)}, {one.why}: {time(one.duration_ns)}, {one.outcome or 'unknown outcome'}{keys}, {time(one.start_ns)} into the recording{order}."
+    caption = (
+        f"Operation {number(one.operation_id)}, {one.why}: {time(one.duration_ns)},"
+        f" {one.outcome or 'unknown outcome'}{keys}, {time(one.start_ns)} into the recording{order}."
+    )
     return Picture(picture(height, shapes, f"Operation {one.operation_id}"), caption)
 
 

@@ -33,7 +33,10 @@ def small_pool(evidence: Evidence) -> list[Candidate]:
         retried = retried_share(evidence, group)
         if retried >= RETRIED:
             return None
-        return f"{share(retried)} of its operations were tried again, so these are waits for a connection; at most {group.breakdown.most_in_flight} operations were in flight"
+        return (
+            f"{share(retried)} of its operations were tried again, so these are waits for a"
+            f" connection; at most {group.breakdown.most_in_flight} operations were in flight"
+        )
 
     return by_stages(evidence, ("pool_acquire", "backoff"), fits)
 
@@ -51,7 +54,8 @@ def retry_storm(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * max(retried, weight.tail_part),
                 [
-                    f"{group.name}: {share(retried)} of its operations needed more than one attempt, {figures.attempts_mean:.2f} in the mean",
+                    f"{group.name}: {share(retried)} of its operations needed more than one attempt,"
+                    f" {figures.attempts_mean:.2f} in the mean",
                     f"{group.name}: {count(figures.errors)} of {count(figures.count)} failed in the end",
                 ],
                 Effect(
@@ -83,7 +87,10 @@ def timeouts(evidence: Evidence) -> list[Candidate]:
         stages = (
             ", ".join(f"{name} ({count(times)})" for name, times in list(figures.failed_in.items())[:3]) or "unknown"
         )
-        evidence_text = f"{group.name}: {count(number)} of {count(figures.count)} timed out ({share(number / figures.count)}), in {stages}"
+        evidence_text = (
+            f"{group.name}: {count(number)} of {count(figures.count)} timed out"
+            f" ({share(number / figures.count)}), in {stages}"
+        )
         found.append(
             Candidate(part * max(min(10 * number / figures.count, 1.0), 0.05), [evidence_text], None, group.name)
         )
@@ -154,7 +161,8 @@ def throttled(evidence: Evidence) -> list[Candidate]:
         Candidate(
             min(2 * part + 0.2, 1.0),
             [
-                f"the process stood still for {analysis.throttled_seconds:.2f} s of {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"
+                f"the process stood still for {analysis.throttled_seconds:.2f} s of"
+                f" {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"
             ],
             Effect(
                 "mean of all operations",
@@ -188,7 +196,8 @@ def cold_start(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * min(extra / group.breakdown.total_ns + operations / group.breakdown.count, 1.0),
                 [
-                    f"{group.name}: the first {time(trend.warm_up_ns)} ({count(operations)} operations) took {trend.warm_up_factor:.1f} times"
+                    f"{group.name}: the first {time(trend.warm_up_ns)} ({count(operations)}"
+                    f" operations) took {trend.warm_up_factor:.1f} times"
                     f" as long as later ones, most of it in {trend.warm_up_stage}"
                 ],
                 Effect(
