@@ -28,16 +28,17 @@ impl AsyncClient {
         operation: Operation,
         request: impl FnOnce() -> PyResult<Request>,
     ) -> PyResult<Py<PyAny>> {
-        let call = Call::begin(operation, Lane::Asyncio);
+        let mut call = Call::begin(operation, Lane::Asyncio);
         let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
         match prepared {
             Ok((connected, request)) => {
+                call.about(&request);
                 let runtime = connected.runtime.clone();
                 let lane = (driver_of(&request), &runtime);
                 let operation = connected.run(request);
                 Ok(asyncio::start(slf.py(), lane, operation, call, None)?.into_any())
             }
-            Err(error) => call.refuse(error),
+            Err(error) => call.refuse(slf.py(), error),
         }
     }
 }

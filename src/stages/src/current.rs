@@ -8,6 +8,7 @@ use std::cell::Cell;
 use crate::clock::now_ns;
 use crate::collector;
 use crate::event::Event;
+use crate::facts::End;
 use crate::node::NodeId;
 use crate::operation::Outcome;
 use crate::recorder::Recorder;
@@ -64,7 +65,7 @@ impl Drop for Installed {
     fn drop(&mut self) {
         if self.active {
             if let Some(recorder) = CURRENT.replace(self.previous.take()) {
-                collector::finish(recorder, Outcome::ClientError, now_ns(), false);
+                collector::finish(recorder, End::of(Outcome::ClientError), now_ns(), false);
             }
         }
     }
