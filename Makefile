@@ -109,6 +109,7 @@ soak: build ## Run the long tests that make test leaves out
 .PHONY: docs
 docs: $(DOCS_VENV)/.ready ## Build the site into build/site; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	$(DOCS_VENV)/bin/python scripts/check_site.py build/site
 
 ##@ Measurements and wheels
 

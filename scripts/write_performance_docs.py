@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 REMEDY = "run scripts/write_performance_docs.py and commit what it writes"
 NOTE = "<!-- Written by scripts/write_performance_docs.py from docs/measurements/{name}; do not edit. -->\n"
 
-QUANTITIES = {
+Figure = Callable[[dict[str, Any]], float]
+QUANTITIES: dict[str, tuple[str, Figure]] = {
     "throughput": ("op/s", lambda result: result["operations"] * 1e9 / result["wall_ns"]),
     "p50": ("p50 µs", lambda result: result["p50_ns"] / 1e3),
     "p99": ("p99 µs", lambda result: result["p99_ns"] / 1e3),
@@ -46,11 +47,11 @@ def pages() -> dict[str, str]:
 def index(files: dict[str, Any]) -> str:
     """List the result files."""
     lines = [
-        NOTE.format(name="*.json"),
         "# Measurements",
         "",
-        "Figures are of one machine at one time. Only ratios that were taken in one run can be compared; repeat a run before you",
-        "rely on it. Each page is generated from the result file that it names.",
+        NOTE.format(name="*.json"),
+        "Figures are of one machine at one time. Only ratios that were taken in one run can be compared; repeat a run",
+        "before you rely on it. Each page is generated from the result file that it names.",
         "",
         "| results | measured | machine | code |",
         "|---|---|---|---|",
@@ -82,17 +83,18 @@ def comparison_page(name: str, results: dict[str, Any]) -> str:
     load = ", ".join(f"{value:.2f}" for value in stamp["load_average"])
     return "\n".join(
         [
-            NOTE.format(name=name),
             f"# {Path(name).stem.capitalize()}, measured",
             "",
-            f"From [{name}](../measurements/{name}): {stamp['time']}, {machine(stamp)}, load {load} before the start, commit",
-            f"{code(stamp)}, build profile {stamp['build_profile']}. The server is embedded, in a process of its own, on the same",
-            "machine. [Lanes](../lanes.md) says what is measured and why it comes out so.",
+            NOTE.format(name=name),
+            f"From [{name}](../measurements/{name}): {stamp['time']}, {machine(stamp)}, load {load} before the start,",
+            f"commit {code(stamp)}, build profile {stamp['build_profile']}.",
+            "The server is embedded, in a process of its own, on the same machine. [Lanes](../lanes.md) says what is",
+            "measured and why it comes out so.",
             "",
             "## Targets",
             "",
-            "A ratio is this client's figure divided by the other's, the median over rounds with its interval. Where the interval",
-            "contains the target, one run decides nothing.",
+            "A ratio is this client's figure divided by the other's, the median over rounds with its interval. Where",
+            "the interval contains the target, one run decides nothing.",
             "",
             *targets(results["comparisons"]),
             "",
