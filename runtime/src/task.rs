@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use aerospike_stages::observed::track;
+use aerospike_stages::observed::{track, Apart};
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
@@ -77,7 +77,7 @@ where
             }
         }
         Err(future) => JoinHandle {
-            inner: place(future),
+            inner: place(Apart::new(future)),
             slot: None,
         },
     }

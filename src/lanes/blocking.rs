@@ -51,7 +51,11 @@ where
         }
         PyResult::Ok(driven)
     });
-    let Observation { value, recorder } = match driven {
+    let Observation {
+        value,
+        recorder,
+        attempts,
+    } = match driven {
         Ok(driven) => driven,
         Err(interrupted) => {
             call.finish(End::CANCELLED);
@@ -59,6 +63,7 @@ where
         }
     };
     call.recorder = recorder;
+    call.attempted(&attempts);
     let end = end_of(&value);
     let converted = convert(py, value, Some(&mut call), None);
     call.finish(end);

@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, End, Lane, Operation, Origin, Outcome, Recorder, Stage, Subject,
+    clock, collector, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
+    Subject,
 };
 use pyo3::prelude::*;
 
@@ -30,6 +31,7 @@ pub struct Call {
     lane: Lane,
     started: Option<u64>,
     subject: Subject,
+    node: NodeId,
     /// Records the stages; `None` when they are off, or while the operation's future has it.
     pub recorder: Option<Box<Recorder>>,
 }
@@ -49,6 +51,7 @@ impl Call {
             lane,
             started,
             subject: Subject::default(),
+            node: NodeId::NONE,
             recorder,
         }
     }
@@ -61,6 +64,7 @@ impl Call {
             lane,
             started,
             subject: Subject::default(),
+            node: NodeId::NONE,
             recorder: None,
         }
     }
@@ -86,6 +90,12 @@ impl Call {
         }
     }
 
+    /// The operation has ended, and this is known of its attempts.
+    #[inline]
+    pub fn attempted(&mut self, attempts: &Attempts) {
+        self.node = attempts.node();
+    }
+
     /// A stage starts that the bridge knows by itself.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
@@ -108,13 +118,18 @@ impl Call {
     pub fn finish(self, end: End) {
         let Some(started) = self.started else { return };
         let ended = clock::now_ns();
+        let measured = is_metrics_enabled();
         match self.recorder {
-            Some(recorder) => collector::finish(recorder, end, ended, is_metrics_enabled()),
-            None if is_metrics_enabled() => {
+            Some(recorder) => collector::finish(recorder, end, ended, measured),
+            None if measured => {
+                let subject = (self.subject.target, self.node);
                 let nanos = ended.saturating_sub(started);
-                collector::record_duration(self.operation, self.lane, end.outcome, nanos);
+                collector::record_duration((self.operation, self.lane), subject, &end, nanos);
             }
             None => {}
+        }
+        if measured && self.operation.is_batch() && self.subject.keys > 0 {
+            collector::record_keys(self.operation, self.lane, self.subject.keys);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
 use aerospike_rt::direct::Step;
-use aerospike_stages::{clock, collector, End, Observation, Origin, Stage};
+use aerospike_stages::{clock, collector, Attempts, End, Observation, Origin, Stage};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
@@ -198,6 +198,7 @@ impl Shared {
         let Observation {
             value,
             mut recorder,
+            attempts,
         } = ended;
         if let Some(recorder) = recorder.as_mut() {
             if value.is_err() {
@@ -214,6 +215,7 @@ impl Shared {
         };
         if let Some(call) = state.call.as_mut() {
             call.recorder = recorder;
+            call.attempted(&attempts);
         }
         if !cancelled {
             state.phase = Phase::Arrived(Box::new(value), false);
@@ -531,6 +533,7 @@ impl Drop for Arrival {
             shared.arrive(Observation {
                 value: Err(Fault::Cancelled),
                 recorder: None,
+                attempts: Attempts::default(),
             });
         }
     }

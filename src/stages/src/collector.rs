@@ -11,13 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cells::Cells;
 use crate::clock;
+use crate::ends::PackedEnd;
 use crate::facts::End;
 use crate::histogram::Histogram;
 use crate::node::NodeId;
-use crate::operation::{Lane, Operation, Outcome};
+use crate::operation::{Lane, Operation};
 use crate::pending::Ended;
 use crate::recorder::{Origin, Recorder};
 use crate::sink;
+use crate::sparse::Sparse;
+use crate::target::Target;
 
 pub use crate::totals::Totals;
 
@@ -63,7 +66,8 @@ struct Shard {
 
 impl Shard {
     fn cells(&self, operation: Operation, lane: Lane) -> &Cells {
-        self.cells[operation as usize][lane as usize].get_or_init(Box::default)
+        self.cells[operation as usize][lane as usize]
+            .get_or_init(|| Box::new(Cells::new(operation, lane)))
     }
 }
 
@@ -143,10 +147,11 @@ pub fn finish(mut recorder: Box<Recorder>, end: End, at: u64, timed: bool) {
 fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
     let origin = recorder.origin();
     let ending = recorder.close(end.outcome, at);
+    let packed = PackedEnd::of(&end);
     with_shard(|shard| {
         shard
             .cells(origin.operation, origin.lane)
-            .write(|cells| cells.end_recorded(recorder, &ending, measured));
+            .write(|cells| cells.end_recorded(recorder, &ending, packed, measured));
     });
     if sink::is_present() {
         sink::show(|sink| sink.ended(recorder, &ending, &end));
@@ -154,12 +159,18 @@ fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
 }
 
 /// Adds the duration of a finished operation, for the metrics that are always on.
-pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos: u64) {
+pub fn record_duration(
+    (operation, lane): (Operation, Lane),
+    (target, node): (Target, NodeId),
+    end: &End,
+    nanos: u64,
+) {
     let ended = Ended {
         stages: None,
-        node: NodeId::NONE,
+        node,
         wall: nanos,
-        outcome,
+        target,
+        end: PackedEnd::of(end),
         failed_in: None,
         measured: true,
     };
@@ -167,6 +178,18 @@ pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos
         shard
             .cells(operation, lane)
             .write(|cells| cells.end(&ended));
+    });
+}
+
+/// Adds how many keys a batch had.
+pub fn record_keys(operation: Operation, lane: Lane, keys: u32) {
+    with_shard(|shard| {
+        shard.cells(operation, lane).write(|cells| {
+            cells
+                .keys
+                .get_or_init(Sparse::default)
+                .record(u64::from(keys));
+        });
     });
 }
 
@@ -193,6 +216,16 @@ pub fn dropped() -> u64 {
 /// are left out.
 #[must_use]
 pub fn totals() -> Vec<Totals> {
+    read(false)
+}
+
+/// As [`totals`], with what the durations are made of.
+#[must_use]
+pub fn totals_with_series() -> Vec<Totals> {
+    read(true)
+}
+
+fn read(with_series: bool) -> Vec<Totals> {
     let registry = lock_registry();
     let mut all = Vec::new();
     for &operation in Operation::ALL {
@@ -203,7 +236,7 @@ pub fn totals() -> Vec<Totals> {
                 .filter_map(|shard| shard.cells[operation as usize][lane as usize].get())
                 .peekable();
             if cells.peek().is_some() {
-                let mut totals = Totals::empty(operation, lane);
+                let mut totals = Totals::empty(operation, lane, with_series);
                 cells.for_each(|cells| cells.read(&mut totals));
                 all.push(totals);
             }

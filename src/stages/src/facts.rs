@@ -52,4 +52,8 @@ pub struct Facts {
     pub bytes_sent: u64,
     /// Bytes that came back.
     pub bytes_received: u64,
+    /// Which client it was asked of; zero if that is not known.
+    pub client: u32,
+    /// Operations of the client in flight when it started, itself included; zero if that is not known.
+    pub in_flight: u32,
 }

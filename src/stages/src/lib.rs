@@ -4,11 +4,14 @@
 //! Nothing here knows Python, Tokio or the Aerospike protocol. The runtime crate and the lanes
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
+pub mod attempts;
 mod cells;
 pub mod clock;
 pub mod collector;
 pub mod current;
+mod ends;
 pub mod event;
+pub mod exemplar;
 pub mod facts;
 pub mod histogram;
 pub mod hold;
@@ -18,7 +21,9 @@ pub mod observed;
 pub mod operation;
 mod pending;
 pub mod recorder;
+pub mod series;
 pub mod sink;
+mod sparse;
 pub mod summary;
 pub mod table;
 pub mod target;
@@ -26,6 +31,7 @@ pub mod timeline;
 mod totals;
 pub mod track;
 
+pub use attempts::Attempts;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
 pub use facts::{End, Facts, Subject};

@@ -9,9 +9,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::ends::PackedEnd;
 use crate::node::NodeId;
-use crate::operation::Outcome;
+use crate::series::Key;
 use crate::table::Stage;
+use crate::target::Target;
 
 /// How many operations are gathered. Adding them up takes a microsecond or two, which the last of them
 /// has to wait for.
@@ -23,6 +25,9 @@ const WALL: usize = STAGE_WORDS;
 const REST: usize = STAGE_WORDS + 1;
 const WORDS: usize = STAGE_WORDS + 2;
 
+/// Where the rest has the stage it failed in; the other bits are the key.
+const FAILED_IN: u32 = 48;
+
 /// What is kept of an operation that had no tasks and talked to one node at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -30,20 +35,30 @@ pub(crate) struct Ended {
     pub(crate) stages: Option<[u32; Stage::COUNT]>,
     pub(crate) node: NodeId,
     pub(crate) wall: u64,
-    pub(crate) outcome: Outcome,
+    pub(crate) target: Target,
+    pub(crate) end: PackedEnd,
     pub(crate) failed_in: Option<Stage>,
     /// Whether its duration counts in the metrics that are always on.
     pub(crate) measured: bool,
 }
 
 impl Ended {
+    /// What it counts under.
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        Key::new(
+            self.target,
+            self.node,
+            self.end,
+            self.stages.is_some(),
+            self.measured,
+        )
+    }
+
+    #[inline]
     fn rest(&self) -> u64 {
         let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
-        u64::from(self.stages.is_some())
-            | u64::from(self.measured) << 1
-            | (self.outcome as u64) << 8
-            | failed_in << 16
-            | (self.node.index() as u64) << 24
+        self.key().bits() | failed_in << FAILED_IN
     }
 }
 
@@ -121,15 +136,17 @@ impl Pending {
             let stages = (rest & 1 != 0).then(|| {
                 std::array::from_fn(|stage| (word(stage / 2) >> (32 * (stage % 2))) as u32)
             });
+            let key = Key::from_bits(rest & ((1 << FAILED_IN) - 1));
             Ended {
                 stages,
-                node: NodeId::from_index((rest >> 24) as usize & 0xff),
+                node: key.node(),
                 wall: word(WALL),
-                outcome: Outcome::ALL[(rest >> 8) as usize & 0xff],
-                failed_in: ((rest >> 16) as usize & 0xff)
+                target: key.target(),
+                end: key.end(),
+                failed_in: ((rest >> FAILED_IN) as usize & 0xff)
                     .checked_sub(1)
                     .map(|stage| Stage::ALL[stage]),
-                measured: rest & 2 != 0,
+                measured: key.is_measured(),
             }
         })
     }
@@ -138,6 +155,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::Outcome;
     use proptest::prelude::*;
 
     fn any_ended() -> impl Strategy<Value = Ended> {
@@ -145,16 +163,17 @@ mod tests {
         let rest = (
             0..NodeId::COUNT,
             any::<u64>(),
-            0..Outcome::COUNT,
+            (any::<u16>(), 0..Outcome::COUNT as u64, any::<u8>()),
             prop::option::of(0..Stage::COUNT),
             any::<bool>(),
         );
         (stages, rest).prop_map(
-            |(stages, (node, wall, outcome, failed_in, measured))| Ended {
+            |(stages, (node, wall, (target, outcome, detail), failed_in, measured))| Ended {
                 stages,
                 node: NodeId::from_index(node),
                 wall,
-                outcome: Outcome::ALL[outcome],
+                target: Target::from_index(target),
+                end: PackedEnd::from_bits(outcome | u64::from(detail) << 8),
                 failed_in: failed_in.map(|stage| Stage::ALL[stage]),
                 measured,
             },

@@ -38,7 +38,8 @@ pub fn remove(sink: &Arc<dyn Sink>) {
 
 /// Whether there is a sink: one relaxed load.
 #[inline]
-pub(crate) fn is_present() -> bool {
+#[must_use]
+pub fn is_present() -> bool {
     PRESENT.load(Ordering::Relaxed)
 }
 

@@ -2,7 +2,7 @@
 //! a namespace with a set, with no set, or with several.
 
 use std::cell::RefCell;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// What an operation is about. At most [`Target::CAPACITY`] are told apart in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -29,6 +29,10 @@ pub enum Set {
 }
 
 static PLACES: RwLock<Vec<Place>> = RwLock::new(Vec::new());
+
+pub(crate) fn lock_places() -> RwLockWriteGuard<'static, Vec<Place>> {
+    PLACES.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How many targets a thread finds without asking others.
 const REMEMBERED: usize = 16;
@@ -109,7 +113,7 @@ impl Target {
         if let Some(found) = position(&PLACES.read().unwrap_or_else(PoisonError::into_inner)) {
             return number(found);
         }
-        let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock_places();
         if let Some(found) = position(&places) {
             return number(found);
         }
