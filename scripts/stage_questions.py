@@ -39,7 +39,7 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "Is the time inside the call at all?",
+        "Is the time spent outside of the calls?",
         "Compare the p99 of `wall` with the p99 of your requests. If the calls are fast and the requests are slow, the "
         "time goes elsewhere.",
         hints=(
@@ -149,7 +149,7 @@ def overview() -> str:
     """Draw the tree: one line per question, with what it leads to."""
     lines = ['<div class="tree" markdown>', ""]
     for number, question in enumerate(QUESTIONS, 1):
-        stages = " ".join(f"[`{stage}`](#{stage})" for stage in question.stages) or "not the client: see below"
+        stages = " ".join(f"[`{stage}`](#{stage})" for stage in question.stages) or "it is not the client"
         lines.append(f"{number}. [{question.text}](#question-{number})")
         lines.append("")
         lines.append(f"    yes: {stages}")

@@ -127,7 +127,8 @@ def targets(comparisons: list[dict[str, Any]]) -> Iterator[str]:
             cells += [f"not measured: {row['obstacle']}", ""]
         else:
             unsure = " (unsure)" if ratio["low"] <= row["target"] <= ratio["high"] else ""
-            cells.append(f"{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]")
+            interval = f"{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
+            cells.append(interval.replace(" ", "&nbsp;"))
             cells.append(("yes" if row["reached"] else "no") + unsure)
         yield f"| {' | '.join(cells)} |"
 
