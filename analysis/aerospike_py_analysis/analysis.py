@@ -18,7 +18,7 @@ from aerospike_py_analysis.fanout import Gathered, NodeSkew, gathered, node_skew
 from aerospike_py_analysis.model import Details, Frame
 from aerospike_py_analysis.profile import Group, Profile, profile
 from aerospike_py_analysis.recording import Recording
-from aerospike_py_analysis.tail import Ordered, TailSplit, split
+from aerospike_py_analysis.tail import Ordered, TailSplit, splits
 from aerospike_py_analysis.trends import Trend, trend
 
 TAILS = ((0.5, 0.99), (0.5, 0.999))
@@ -141,10 +141,7 @@ def from_profile(summed: Profile) -> Analysis:
 def group_analysis(group: Group, summed: Profile) -> GroupAnalysis:
     """Everything about one group."""
     rows = Ordered(group.rows["duration_ns"], group.rows.stages, group.weights)
-    tails = [
-        split(group.stages, rows, low, high, (group.quantile(low), group.quantile(high)))
-        for low, high in TAILS
-    ]
+    tails = splits(group.stages, rows, TAILS, group.quantile)
     return GroupAnalysis(
         breakdown(group), tails, dimensions(group, summed.recording), trend(group, summed.first_ns), exemplars(group, summed)
     )

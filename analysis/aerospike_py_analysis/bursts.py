@@ -16,7 +16,7 @@ from aerospike_py_analysis.model import NONE, Chunk, Ints
 # Creating one operation on a loop takes tens of microseconds; whoever starts later was not gathered with the one before.
 GAP_NS: Final = 250_000
 FEWEST: Final = 3
-MOST_KEPT: Final = 20_000
+MOST_KEPT: Final = 5_000
 
 # How the stages of single operations combine in one batch of the same keys.
 EVERY: Final = ("key_parse", "encode", "decode", "to_dict")  # work on each key: stays

@@ -19,7 +19,7 @@ from aerospike_py_analysis.stages import GIL_WAITS, LOOP_WAITS
 
 # Waits below this are the price of a hand-over, nobody's fault.
 SHORTEST_NS: Final = 50_000
-MOST_ROWS: Final = 20_000
+MOST_ROWS: Final = 8_000
 LOOP_PROBES: Final = ("loop_callback",)
 GIL_PROBES: Final = ("gil_delay", "attach_delay", "stop_the_world")
 

@@ -12,7 +12,7 @@ import numpy as np
 from aerospike_py_analysis import histogram
 from aerospike_py_analysis.model import Chunk, Floats, Ints
 
-MOST: Final = 240
+MOST: Final = 120
 SHORTEST_NS: Final = 1 << 20
 # Eight bins to a power of two are enough to look at.
 _COARSER: Final = 3

@@ -11,6 +11,7 @@ percentiles, both windows and the split are computed again. Operations of a thin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,10 +75,12 @@ class Ordered:
         rank = q * ranks[-1]
         return min(int(np.searchsorted(ranks, rank - 1e-9 * ranks[-1])), ranks.size - 1)
 
-    def at(self, q: float, value: float | None = None, weights: Floats | None = None) -> Floats:
+    def at(self, q: float, value: float | None = None) -> Floats:
         """The stages of an operation at rank ``q``, adding up to ``value`` (by default the duration there)."""
-        weights = self.weights if weights is None else weights
-        ranks = np.cumsum(weights)
+        return self.among(self.weights, np.cumsum(self.weights), q, value)
+
+    def among(self, weights: Floats, ranks: Floats, q: float, value: float | None = None) -> Floats:
+        """The same with other weights, whose running sum is ``ranks``."""
         half = min(q, 1 - q) / 2 if q > 0.75 or q < 0.25 else 0.02
         first, last = self._position(ranks, q - half), self._position(ranks, q + half)
         middle = self._position(ranks, q)
@@ -92,15 +95,31 @@ class Ordered:
         return np.asarray(self.stages[:, window] @ counted) * (target / total)
 
 
-def split(names: list[str], rows: Ordered, low: float, high: float, known: tuple[float, float] | None = None, seed: int = 1) -> TailSplit:
-    """Splits the distance from one percentile to another; ``known`` are their values where they are known better."""
-    from_ns, to_ns = known or (rows.quantile(low), rows.quantile(high))
-    before, after = rows.at(low, from_ns), rows.at(high, to_ns)
+def splits(
+    names: list[str], rows: Ordered, tails: Sequence[tuple[float, float]], known: Callable[[float], float] | None = None, seed: int = 1
+) -> list[TailSplit]:
+    """Splits the distance between each pair of percentiles; ``known`` says their values where they are known better."""
+    value = known or rows.quantile
+    ranks = sorted({q for tail in tails for q in tail})
+    at = {q: rows.at(q, value(q)) for q in ranks}
+    again = repeated(rows, ranks, seed)
+    return [split(names, value, low, high, at, again) for low, high in tails]
+
+
+def split(
+    names: list[str], value: Callable[[float], float], low: float, high: float, at: dict[float, Floats], again: dict[float, Floats]
+) -> TailSplit:
+    """One of the splits, from the stages at both percentiles and their repetitions."""
+    from_ns, to_ns = value(low), value(high)
+    before, after = at[low], at[high]
     parts = after - before
     difference = to_ns - from_ns
     # Windows without time (all durations zero) leave nothing to split; rounding goes to the largest part.
     parts[int(np.argmax(np.abs(parts)))] += difference - parts.sum()
-    lows, highs = intervals(rows, low, high, parts, seed)
+    if again:
+        lows, highs = np.quantile(again[high] - again[low], [0.025, 0.975], axis=0)
+    else:
+        lows, highs = np.full_like(parts, -np.inf), np.full_like(parts, np.inf)
     whole = [
         Part(
             name,
@@ -117,15 +136,22 @@ def split(names: list[str], rows: Ordered, low: float, high: float, known: tuple
     return TailSplit(low, high, from_ns, to_ns, sorted(kept, key=lambda part: -part.ns))
 
 
-def intervals(rows: Ordered, low: float, high: float, parts: Floats, seed: int) -> tuple[Floats, Floats]:
-    """95 % intervals of the parts."""
+def repeated(rows: Ordered, ranks: Sequence[float], seed: int) -> dict[float, Floats]:
+    """The stages at each percentile in every repetition of the bootstrap; nothing where there are too few operations."""
     size = rows.durations.size
     if size < FEWEST_ROWS:
-        return np.full_like(parts, -np.inf), np.full_like(parts, np.inf)
+        return {}
     random = np.random.default_rng(seed)
     repetitions = REPETITIONS if size <= MANY_ROWS else FEWER_REPETITIONS
-    found = np.empty((repetitions, parts.size))
+    found = {q: np.empty((repetitions, rows.stages.shape[0])) for q in ranks}
+    # How often each operation counts: cheaper to draw from a table of ready-made numbers than from the distribution.
+    times = random.poisson(1.0, max(4 * size, 1 << 16)).astype(np.float64)
     for repetition in range(repetitions):
-        weights = rows.weights * random.poisson(1.0, size)
-        found[repetition] = rows.at(high, weights=weights) - rows.at(low, weights=weights)
-    return np.quantile(found, 0.025, axis=0), np.quantile(found, 0.975, axis=0)
+        first = int(random.integers(times.size - size))
+        weights = rows.weights * times[first : first + size]
+        cumulative = np.cumsum(weights)
+        if cumulative[-1] <= 0:
+            weights, cumulative = rows.weights, np.cumsum(rows.weights)
+        for q in ranks:
+            found[q][repetition] = rows.among(weights, cumulative, q)
+    return found

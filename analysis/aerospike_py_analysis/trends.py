@@ -14,6 +14,8 @@ from aerospike_py_analysis.profile import Group, Profile
 # A slice counts as a burst if its p99 is this many times the median of all slices' p99.
 BURST: Final = 3.0
 FEWEST_SLICES: Final = 8
+# Slices after a slow start that may be as slow, as a share.
+AGAIN: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def warm_up(sums: Floats, counts: Ints, means: Floats) -> tuple[float, int, int]
     length = 0
     while length < half and means[length] > 1.5 * settled:
         length += 1
-    if not length or not settled:
+    # A process that is as slow again and again later on did not merely start slowly.
+    again = float(np.mean(means[length:] > 1.5 * settled))
+    if not length or not settled or again > AGAIN:
         return 1.0, 0, 0
     early = sums[:length].sum(axis=0) / counts[:length].sum()
     late = sums[half:].sum(axis=0) / counts[half:].sum()

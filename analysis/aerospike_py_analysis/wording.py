@@ -36,6 +36,8 @@ def interval(low: float, high: float) -> str:
 def share(value: float) -> str:
     """A share in per cent, one digit below ten."""
     percent = value * 100
+    if abs(percent) < 0.05:
+        return "0 %"
     return f"{percent:.1f} %" if abs(percent) < 9.95 else f"{percent:.0f} %"
 
 

@@ -14,6 +14,7 @@ use aerospike_stages::observed::{track, Apart};
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
+use crate::whole::whole;
 use crate::{direct, replies};
 
 pub use ::tokio::task::*;
@@ -68,7 +69,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match track(replies::carry(future)) {
+    match track(replies::carry(whole(future))) {
         Ok((tracked, slot)) => {
             current::note(Event::Spawned);
             JoinHandle {

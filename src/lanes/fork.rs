@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{MutexGuard, Once};
+use std::sync::{MutexGuard, Once, RwLockWriteGuard};
 
 use aerospike_rt::net::tally::{lock_book, Book};
 use aerospike_stages::histogram::Counts;
@@ -19,8 +19,10 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
 
 /// Every lock of this module that a child may need. The thread that forks takes them first, so
-/// that none of them is held by a thread which the child does not have.
+/// that none of them is held by a thread which the child does not have. Polls come first: they take
+/// other locks, and nobody polls under one of them.
 struct Locks {
+    _polls: RwLockWriteGuard<'static, ()>,
     _running: MutexGuard<'static, Option<Running>>,
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
@@ -37,6 +39,7 @@ thread_local! {
 
 extern "C" fn before_fork() {
     let locks = Locks {
+        _polls: aerospike_rt::whole::hold(),
         _running: lock_running(),
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),

@@ -20,12 +20,10 @@ WARM_UP = 2.0
 
 def retried_share(evidence: Evidence, group: GroupAnalysis) -> float:
     """The share of a group's operations that needed more than one attempt, as far as it can be told."""
-    for one in evidence.profile.groups:
-        if (one.operation, one.lane) == (group.breakdown.operation, group.breakdown.lane):
-            single = one.rows["keys"] <= 1
-            total = float(one.weights[single].sum())
-            return float(one.weights[single & (one.rows["attempts"] > 1)].sum()) / total if total else 0.0
-    return 0.0
+    one = evidence.profile_of(group)
+    single = one.rows["keys"] <= 1
+    total = float(one.weights[single].sum())
+    return float(one.weights[single & (one.rows["attempts"] > 1)].sum()) / total if total else 0.0
 
 
 def small_pool(evidence: Evidence) -> list[Candidate]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aerospike_py_analysis.analysis import Analysis, GroupAnalysis
-from aerospike_py_analysis.profile import Profile
+from aerospike_py_analysis.profile import Group, Profile
 from aerospike_py_analysis.wording import interval, share, time
 
 # A stage is worth a verdict from this part of the p99 on, or from this part of all time.
@@ -15,6 +15,8 @@ TIME_PART = 0.25
 # Groups with a smaller part of all time are not judged by themselves, and neither are those with fewer operations.
 GROUP_PART = 0.02
 FEWEST = 50
+# Part of the slowest operations that are among the first ones, from which on they are a slow start.
+SLOW_START = 0.7
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,22 @@ class Evidence:
             part = group.breakdown.total_ns / total
             if part >= GROUP_PART and group.breakdown.count >= FEWEST:
                 yield group, part
+
+    def starts_slowly(self, group: GroupAnalysis) -> bool:
+        """Whether the tail of a group is its slow start, so that no stage is to blame for it later."""
+        trend = group.trend
+        if not trend.warm_up_ns:
+            return False
+        end = self.profile.first_ns + trend.slices[0].start_ns + trend.warm_up_ns
+        one = self.profile_of(group)
+        tail = one.rows["duration_ns"] >= group.breakdown.p99_ns
+        early = tail & (one.rows["start_ns"] < end)
+        return float(one.weights[early].sum()) >= SLOW_START * float(one.weights[tail].sum())
+
+    def profile_of(self, group: GroupAnalysis) -> Group:
+        """The profile of a group."""
+        key = (group.breakdown.operation, group.breakdown.lane)
+        return next(one for one in self.profile.groups if (one.operation, one.lane) == key)
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,7 @@ def by_stages(evidence: Evidence, stages: tuple[str, ...], fits: Callable[[Group
     found = []
     for group, part in evidence.groups():
         weight = weigh(group, stages)
-        if not weight.matters:
+        if not weight.matters or evidence.starts_slowly(group):
             continue
         more = fits(group)
         if more is None:

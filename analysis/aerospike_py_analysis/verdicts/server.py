@@ -7,11 +7,12 @@ import numpy as np
 from aerospike_py_analysis.analysis import GroupAnalysis
 from aerospike_py_analysis.dimensions import Value
 from aerospike_py_analysis.model import NONE
-from aerospike_py_analysis.profile import Group, ranked
+from aerospike_py_analysis.profile import Group
 from aerospike_py_analysis.tail import Ordered
 from aerospike_py_analysis.verdicts.rule import Candidate, Effect, Evidence, by_stages
 from aerospike_py_analysis.wording import share, time
 
+TAIL = 0.99
 NETWORK = ("network_write", "network_wait", "network_read")
 # A node is slow if its operations take this many times as long as the others' in the mean or in the p99.
 SLOWER = 1.5
@@ -19,6 +20,8 @@ SLOWER = 1.5
 LAST_LIFT = 1.5
 # Heavy-tailed: the p99 of network_wait is this many times its p50.
 HEAVY = 3.0
+# A reply that takes this long at the median is late.
+LATE_NS = 1_000_000
 # Replies from this size on are large rather than slow.
 LARGE_BYTES = 128 * 1024
 
@@ -26,16 +29,15 @@ LARGE_BYTES = 128 * 1024
 def slow_node(evidence: Evidence) -> list[Candidate]:
     """One node's operations are slower than those of the others, in a stage of the network."""
     found = []
-    groups = {(group.operation, group.lane): group for group in evidence.profile.groups}
     for group, part in evidence.groups():
         figures = group.breakdown
         value = slowest_node(group)
         if value is None:
             continue
-        rest = without_node(groups[figures.operation, figures.lane], evidence, value.value)
+        rest = without_node(evidence.profile_of(group), evidence, value.value)
         if rest is None:
             continue
-        gain = figures.p99_ns - rest
+        gain, least, most = (max(figures.p99_ns - value_ns, 0.0) for value_ns in rest)
         found.append(
             Candidate(
                 part * max(gain / figures.p99_ns, value.share * value.excess_ns / figures.mean_ns),
@@ -43,7 +45,7 @@ def slow_node(evidence: Evidence) -> list[Candidate]:
                     f"{group.name}: node {value.value} has {share(value.share)} of the operations and {share(value.tail_share)} of the"
                     f" slowest 1 %; its mean is {time(value.excess_ns)} above the others' in {value.excess_stage}"
                 ],
-                Effect(f"p99 of {group.name}", max(gain, 0.0), 0.0, max(gain, 0.0), "the p99 of the operations on other nodes"),
+                Effect(f"p99 of {group.name}", gain, least, most, "if it had the p99 of the other nodes"),
                 group.name,
             )
         )
@@ -64,15 +66,16 @@ def slowest_node(group: GroupAnalysis) -> Value | None:
     return None
 
 
-def without_node(group: Group, evidence: Evidence, node: str) -> float | None:
-    """The p99 of the operations on other nodes."""
+def without_node(group: Group, evidence: Evidence, node: str) -> tuple[float, float, float] | None:
+    """The p99 of the operations on other nodes, and the largest and smallest value it may as well have (95 %)."""
     code = evidence.profile.recording.vocabulary.code(node)
     others = (group.rows["node"] != code) & (group.rows["node"] != NONE)
     if not others.any():
         return None
-    if group.complete:
-        return ranked(group.rows["duration_ns"][others], 0.99)
-    return Ordered(group.rows["duration_ns"][others], group.rows.stages[:, others], group.weights[others]).quantile(0.99)
+    rows = Ordered(group.rows["duration_ns"][others], group.rows.stages[:, others], group.weights[others])
+    # Ranks of order statistics: how many of n operations are above a percentile is binomial.
+    error = 1.96 * float(np.sqrt(TAIL * (1 - TAIL) / others.sum()))
+    return rows.quantile(TAIL), rows.quantile(min(TAIL + error, 1.0)), rows.quantile(TAIL - error)
 
 
 def slow_node_of_batches(evidence: Evidence) -> list[Candidate]:
@@ -124,7 +127,9 @@ def slow_server(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         wait = group.breakdown.stage("network_wait")
-        if wait is None or wait.share < 0.5 or wait.p50_ns < 1e6 or wait.p99_ns >= HEAVY * wait.p50_ns:
+        if wait is None or wait.share < 0.5 or wait.p50_ns < LATE_NS or wait.p99_ns >= HEAVY * wait.p50_ns:
+            return None
+        if slowest_node(group) is not None or (group.breakdown.keys_mean > 1 and slow_node_of_batches(evidence)):
             return None
         return f"half of its operations wait longer than {time(wait.p50_ns)} for the first byte"
 
