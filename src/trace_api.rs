@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aerospike_traces::files::probes::{self, Sample};
 use aerospike_traces::files::recording::{Recording, Wanted};
 use aerospike_traces::files::rotation::Place;
 use aerospike_traces::frame::{self, Interpreter};
@@ -18,6 +19,7 @@ use pyo3::types::{PyDict, PyModule};
 
 use crate::exceptions::invalid_argument;
 use crate::lanes::caller;
+use crate::probes::samples;
 
 /// How long ending may take.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -192,8 +194,26 @@ fn _describe_interpreter(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Adds the functions.
+/// Hands over what probes have measured.
+fn drain(into: &mut Vec<Sample>) {
+    let mut taken = Vec::new();
+    samples::drain(&mut taken);
+    into.extend(taken.into_iter().map(|sample| Sample {
+        probe: sample.probe.name(),
+        subject: sample.subject,
+        name: sample.name,
+        start_ns: sample.start_ns,
+        duration_ns: sample.duration_ns,
+        value: sample.value,
+    }));
+}
+
+/// Adds the functions, and lets recordings have what probes measure.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    probes::set_source(probes::Source {
+        subscribe: samples::subscribe,
+        drain,
+    });
     module.add_function(wrap_pyfunction!(_init_tracing, module)?)?;
     module.add_function(wrap_pyfunction!(_shutdown_tracing, module)?)?;
     module.add_function(wrap_pyfunction!(_tracing_stats, module)?)?;

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    caller, clock, collector, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder,
-    Stage, Subject,
+    caller, clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome,
+    Recorder, Stage, Subject,
 };
 use pyo3::prelude::*;
 
@@ -85,7 +85,7 @@ impl Call {
     pub fn come_from(&mut self, py: Python<'_>) {
         if caller::is_wanted() {
             if let Some(recorder) = &mut self.recorder {
-                recorder.caller = Some(find_caller(py));
+                recorder.caller = Some(find_caller(py, self.lane));
             }
         }
     }
@@ -112,6 +112,14 @@ impl Call {
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
             recorder.enter(stage, clock::now_ns());
+        }
+    }
+
+    /// The loop has come to the result, on this thread.
+    #[inline]
+    pub fn loop_has_come(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.split_loop_wait(current::loop_gil_wait());
         }
     }
 

@@ -6,29 +6,39 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aerospike_stages::caller::{self, Caller, Parent, Task, Thread};
+use aerospike_stages::Lane;
 use aerospike_traces::tap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::lanes::event_loop::LoopBridge;
 use crate::lanes::fork;
 
-/// Where the number of a task or a loop is kept: at the task or the loop, so that it lives as long.
+/// Where the number of a task is kept: at the task, so that it lives as long.
 const TASK_ATTRIBUTE: &str = "_aerospike_py_task";
-const LOOP_ATTRIBUTE: &str = "_aerospike_py_loop_id";
 
 static NEXT_TASK: AtomicU64 = AtomicU64::new(1);
-static NEXT_LOOP: AtomicU64 = AtomicU64::new(1);
 
 /// Finds out who calls. What cannot be found out is left open; a call never fails for it.
-pub fn find_caller(py: Python<'_>) -> Box<Caller> {
+pub fn find_caller(py: Python<'_>, lane: Lane) -> Box<Caller> {
     let mut found = Box::new(Caller {
         thread: this_thread(py),
         ..Caller::default()
     });
-    if let Some(event_loop) = running_loop(py) {
-        found.loop_id = loop_id(&event_loop);
+    // An asynchronous call is about to make the bridge anyway; a synchronous one leaves loops alone.
+    let bridge = match lane {
+        Lane::Asyncio => LoopBridge::of_running_loop(py).ok(),
+        Lane::Sync => None,
+    };
+    let event_loop = match &bridge {
+        Some(bridge) => Some(bridge.event_loop().bind(py).clone()),
+        None => running_loop(py),
+    };
+    if let Some(event_loop) = event_loop {
+        let bridge = bridge.or_else(|| LoopBridge::known(&event_loop));
+        found.loop_id = bridge.map(|bridge| bridge.lag().id);
         found.task = current_task(&event_loop);
     }
     found.parent = parent(py);
@@ -76,16 +86,6 @@ fn running_loop(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     });
     let event_loop = get_loop.as_ref()?.bind(py).call0().ok()?;
     (!event_loop.is_none()).then_some(event_loop)
-}
-
-/// A number for an event loop, unique within the process; `None` for a loop that takes no attributes.
-pub fn loop_id(event_loop: &Bound<'_, PyAny>) -> Option<u64> {
-    let name = pyo3::intern!(event_loop.py(), LOOP_ATTRIBUTE);
-    if let Ok(Some(known)) = event_loop.getattr_opt(name) {
-        return known.extract().ok();
-    }
-    let id = NEXT_LOOP.fetch_add(1, Ordering::Relaxed);
-    event_loop.setattr(name, id).ok().map(|()| id)
 }
 
 /// What a task carries so that it is known again.

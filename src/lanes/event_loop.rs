@@ -16,6 +16,8 @@ use crate::lanes::notifier;
 use crate::lanes::progress::Shared;
 use crate::lanes::resumption::Resumptions;
 use crate::lanes::watch::Watch;
+use crate::probes::loop_lag::LoopLag;
+use crate::probes::{self, observer};
 
 /// How many operations the loop goes on with before others get their turn.
 const MOST_AT_ONCE: usize = 1000;
@@ -40,6 +42,7 @@ pub struct LoopBridge {
     signalled: AtomicBool,
     closed: AtomicBool,
     alarm: Alarm,
+    lag: LoopLag,
 }
 
 /// All bridges, so that a loop gets only one. The loop keeps its bridge alive through the
@@ -63,13 +66,22 @@ impl LoopBridge {
             Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind())
         })?;
         let event_loop = get_loop.bind(py).call0()?;
-        let latest = LATEST.with(|latest| latest.borrow().upgrade());
-        if let Some(bridge) = latest.filter(|bridge| bridge.event_loop.is(&event_loop)) {
+        if let Some(bridge) = Self::latest(&event_loop) {
             return Ok(bridge);
         }
         let bridge = Self::find_or_create(&event_loop)?;
         LATEST.with(|latest| *latest.borrow_mut() = Arc::downgrade(&bridge));
         Ok(bridge)
+    }
+
+    fn latest(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
+        let latest = LATEST.with(|latest| latest.borrow().upgrade());
+        latest.filter(|bridge| bridge.event_loop.is(event_loop))
+    }
+
+    /// The bridge of a loop, if it has one.
+    pub fn known(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
+        Self::latest(event_loop).or_else(|| Self::find(event_loop))
     }
 
     /// Whether the reason for having no bridge is that no loop is running.
@@ -80,7 +92,7 @@ impl LoopBridge {
         error.is_instance_of::<PyRuntimeError>(py) && running.is_ok_and(|running| running.is_none())
     }
 
-    fn find_or_create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
+    fn find(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
         let address = event_loop.as_ptr() as usize;
         let known = {
             let mut bridges = lock_bridges();
@@ -90,11 +102,17 @@ impl LoopBridge {
                 .find(|(of, _)| *of == address)
                 .and_then(|(_, bridge)| bridge.upgrade())
         };
-        if let Some(bridge) = known.filter(|bridge| bridge.event_loop.is(event_loop)) {
+        known.filter(|bridge| bridge.event_loop.is(event_loop))
+    }
+
+    fn find_or_create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
+        let address = event_loop.as_ptr() as usize;
+        if let Some(bridge) = Self::find(event_loop) {
             return Ok(bridge);
         }
         let bridge = Self::create(event_loop)?;
         lock_bridges().push((address, Arc::downgrade(&bridge)));
+        probes::python::observe_if_wanted(event_loop.py(), &bridge);
         Ok(bridge)
     }
 
@@ -135,6 +153,7 @@ impl LoopBridge {
             signalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             alarm,
+            lag: LoopLag::new(),
         }))
     }
 
@@ -156,7 +175,8 @@ impl LoopBridge {
         }
     }
 
-    fn ring(self: Arc<Self>) {
+    /// Wakes the loop, which then looks after what is ready; from any thread.
+    pub fn ring(self: Arc<Self>) {
         match &self.alarm {
             Alarm::Reader(watch) => watch.ring(),
             Alarm::Notifier => notifier::ask(self),
@@ -190,6 +210,11 @@ impl LoopBridge {
         while let Some(operation) = self.queue.pop() {
             operation.abandon();
         }
+    }
+
+    /// How late the loop is.
+    pub fn lag(&self) -> &LoopLag {
+        &self.lag
     }
 
     /// The loop itself.
@@ -245,6 +270,9 @@ impl LoopBridge {
     /// Goes on with every operation that waits for the loop, even if one of them fails; the first
     /// failure is returned.
     fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if let Some(asked) = self.lag.answer() {
+            observer::answered(py, self, asked);
+        }
         let mut first = Ok(());
         if let Some(watch) = self.watch() {
             let mut due = DUE.try_with(Cell::take).unwrap_or_default();
