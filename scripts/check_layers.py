@@ -32,6 +32,7 @@ BRIDGE: tuple[str, ...] = (
     "src/exceptions.rs",
     "src/lanes/",
     "src/lib.rs",
+    "src/metrics_api.rs",
     "src/self_check.rs",
     "src/stage_api.rs",
 )

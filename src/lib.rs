@@ -12,6 +12,7 @@ mod error;
 mod exceptions;
 mod export;
 mod lanes;
+mod metrics_api;
 mod ops;
 mod self_check;
 mod stage_api;
@@ -34,6 +35,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
+    metrics_api::register(module)?;
     self_check::register(module)?;
     // What the package exports is said by the package, not by the order of registration here.
     module.delattr("__all__")

@@ -22,6 +22,8 @@ from aerospike_py._aerospike import (
     is_metrics_enabled,
     set_internal_stage_metrics_enabled,
     set_metrics_enabled,
+    start_metrics_server,
+    stop_metrics_server,
 )
 from aerospike_py._types import Operation
 from aerospike_py.async_pool import AsyncPool
@@ -102,6 +104,8 @@ __all__ = [
     "is_metrics_enabled",
     "set_internal_stage_metrics_enabled",
     "set_metrics_enabled",
+    "start_metrics_server",
+    "stop_metrics_server",
 ]
 __all__ += constants.__all__
 __all__ += exception.__all__

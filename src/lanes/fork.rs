@@ -9,6 +9,7 @@ use aerospike_rt::net::tally::{lock_book, Book};
 use aerospike_stages::histogram::Counts;
 use aerospike_stages::hold::{hold, Held};
 
+use crate::export::server;
 use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
 use crate::lanes::notifier::{lock_notifier, Notifier};
@@ -25,6 +26,7 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _server: MutexGuard<'static, Option<server::Running>>,
     _clients: MutexGuard<'static, Clients>,
     _permit_waits: MutexGuard<'static, Option<Counts>>,
     _book: MutexGuard<'static, Book>,
@@ -41,6 +43,7 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _server: server::lock_server(),
         _clients: lock_clients(),
         _permit_waits: lock_permit_waits(),
         _book: lock_book(),
@@ -56,6 +59,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     aerospike_rt::direct::forget_after_fork();
+    server::forget_after_fork();
     in_parent();
 }
 
