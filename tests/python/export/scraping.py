@@ -83,8 +83,10 @@ class Metrics:
         rank, lower, below = quantile * buckets[float("inf")], 0.0, 0.0
         for limit in limits:
             if buckets[limit] >= rank:
-                return lower if limit == float("inf") else lower + (limit - lower) * (rank - below) / (
-                    buckets[limit] - below
+                return (
+                    lower
+                    if limit == float("inf")
+                    else lower + (limit - lower) * (rank - below) / (buckets[limit] - below)
                 )
             lower, below = limit, buckets[limit]
         raise AssertionError(f"no quantile of {name} {labels}")

@@ -1,6 +1,7 @@
 """What durations are labelled with: the set, several sets or none; misses, errors and time-outs; the node."""
 
 import threading
+import time
 
 import aerospike_py
 import pytest
@@ -22,6 +23,13 @@ def _recording(request):
     aerospike_py.set_internal_stage_metrics_enabled(request.param)
     yield
     aerospike_py.set_internal_stage_metrics_enabled(before)
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.01)
 
 
 def expected(client, server, operation, **more):
@@ -130,11 +138,11 @@ def test_refused_arguments_are_counted_by_their_exception(client, growth, operat
 def test_a_full_limiter_is_an_error_of_its_own(shared_node, connect, growth, key):
     client = connect(shared_node.config(max_concurrent_operations=1, operation_queue_timeout_ms=30))
     client.put(key, {"n": 1})
-    with shared_node.fault("delay=400ms", command="read"):
+    with shared_node.fault("delay=800ms", command="read"):
         slow = client.start("get", key, {"total_timeout": 20_000})
+        eventually(lambda: Metrics.read().of("db_client_operations_in_flight") >= 1)
         with pytest.raises(aerospike_py.BackpressureError):
-            for _ in range(1000):
-                client.exists(key)
+            client.exists(key)
         slow.result(20)
     grown = growth()
     assert grown.of(COUNT, error_type="BackpressureError", lane=client.lane) == 1

@@ -238,7 +238,7 @@ def test_the_environment_starts_it():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = f"import aerospike_py; print(aerospike_py.start_metrics_server({port}, '127.0.0.1'), flush=True)"
-    fetching = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:{}/').status)".format(port)
+    fetching = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}/').status)"
     done = run(f"import aerospike_py\n{fetching}\n{program}", AEROSPIKE_PY_METRICS_PORT=str(port))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["200", str(("127.0.0.1", port))]
@@ -251,6 +251,8 @@ def test_an_environment_that_cannot_be_followed_is_a_warning(wrong):
         done = run("import aerospike_py", AEROSPIKE_PY_METRICS_PORT=port)
         assert done.returncode == 0
         assert done.stderr.count("RuntimeWarning: no metrics server was started") == 1
-        strict = run("import warnings; warnings.simplefilter('error'); import aerospike_py", AEROSPIKE_PY_METRICS_PORT=port)
+        strict = run(
+            "import warnings; warnings.simplefilter('error'); import aerospike_py", AEROSPIKE_PY_METRICS_PORT=port
+        )
         assert strict.returncode == 0
         assert "no metrics server was started" in strict.stderr

@@ -44,7 +44,7 @@ class Prometheus:
 
     def __init__(self, binaries, folder, target):
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = "127.0.0.1:{}".format(free.getsockname()[1])
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
         configuration = folder / "prometheus.yml"
         configuration.write_text(CONFIGURATION.format(target="{}:{}".format(*target)))
         self._log = (folder / "log").open("w")
