@@ -33,6 +33,17 @@ BRIDGE: tuple[str, ...] = (
     "src/lanes/",
     "src/lib.rs",
     "src/metrics_api.rs",
+    "src/logs/bridge.rs",
+    # The probes of Python itself: its GIL, its event loops, and the functions it calls.
+    "src/probes/control.rs",
+    "src/probes/gil.rs",
+    "src/probes/loop_lag.rs",
+    "src/probes/observer/mod.rs",
+    "src/probes/observer/names.rs",
+    "src/probes/observer/observed.rs",
+    "src/probes/observer/selector.rs",
+    "src/probes/observer/watchdog.rs",
+    "src/probes/python.rs",
     "src/self_check.rs",
     "src/stage_api.rs",
 )

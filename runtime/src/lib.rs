@@ -8,10 +8,12 @@
 compile_error!("this runtime shim serves Tokio only: enable the feature `rt-tokio`");
 
 pub mod direct;
+pub mod monitor;
 pub mod net;
 pub mod replies;
 pub mod task;
 mod timer;
+pub mod whole;
 
 pub use ::tokio::{
     fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time, time::timeout,

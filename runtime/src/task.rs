@@ -14,7 +14,8 @@ use aerospike_stages::observed::{track, Apart};
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
-use crate::{direct, replies};
+use crate::whole::whole;
+use crate::{direct, monitor, replies};
 
 pub use ::tokio::task::*;
 
@@ -68,7 +69,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match track(replies::carry(future)) {
+    match track(replies::carry(whole(future))) {
         Ok((tracked, slot)) => {
             current::note(Event::Spawned);
             JoinHandle {
@@ -90,7 +91,7 @@ where
 {
     match direct::spawn(future) {
         Ok(handle) => Inner::Direct(handle),
-        Err(future) => Inner::Runtime(::tokio::spawn(future)),
+        Err(future) => Inner::Runtime(monitor::spawn(future)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connecting, for both clients: from the configuration to a session.
 
 use aerospike_core::{ClientPolicy, Host};
+use aerospike_rt::whole::{settle, whole};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
@@ -8,8 +9,10 @@ use crate::client::state::ClientState;
 use crate::client::state::Connected;
 use crate::error::Fault;
 use crate::lanes::runtime;
+use crate::logs;
 use crate::ops::limiter::Limiter;
 use crate::ops::session::Session;
+use crate::probes::python::start_after_fork;
 
 /// Everything that connecting needs, taken from Python.
 pub struct Plan {
@@ -23,11 +26,14 @@ pub struct Plan {
 impl Plan {
     /// Takes the configuration, with another user if one is named.
     pub fn new(
+        py: Python<'_>,
         state: &ClientState,
         username: Option<String>,
         password: Option<String>,
     ) -> PyResult<Self> {
         let config = state.config();
+        start_after_fork(py);
+        logs::bridge::ensure(py);
         Ok(Plan {
             policy: config.policy_for(username, password)?,
             hosts: config.hosts.clone(),
@@ -54,10 +60,11 @@ impl Plan {
             raw_replies,
             runtime,
         } = self;
-        let connecting = runtime.spawn(async move { Session::connect(&policy, hosts).await });
-        match connecting.await {
+        let connecting = async move { Session::connect(&policy, hosts).await };
+        match runtime.spawn(whole(connecting)).await {
             Ok(session) => {
                 let session = session?.keeping_bins(raw_replies);
+                settle();
                 Ok(Connected::new(session, runtime, limiter))
             }
             Err(error) if error.is_panic() => Err(Fault::Panicked(error.to_string())),

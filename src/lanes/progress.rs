@@ -21,7 +21,7 @@ use crate::lanes::awaitable::Operation;
 use crate::lanes::call::Call;
 use crate::lanes::driven::{Driven, Ended};
 use crate::lanes::event_loop::LoopBridge;
-use crate::lanes::{convert, end_of};
+use crate::lanes::{convert, end_of, fork};
 use crate::ops::request::Reply;
 
 /// Where an operation stands.
@@ -52,8 +52,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The operation itself, while the loop's thread drives it but is not at it right now.
     driven: Option<Driven>,
-    /// Ends the operation, if a runtime thread drives it.
-    abort: Option<AbortHandle>,
+    /// Ends the operation, if a runtime thread drives it, and the generation of forks that it is from.
+    abort: Option<(AbortHandle, u64)>,
     end: End,
     /// Taken when the call is over.
     call: Option<Call>,
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     pub(super) fn set_abort(&self, abort: AbortHandle) {
-        self.lock().abort = Some(abort);
+        self.lock().abort = Some((abort, fork::generation()));
     }
 
     /// Has the loop's thread, which is this one, drive the operation.
@@ -232,6 +232,7 @@ impl Shared {
                 _ => return Ok(()),
             }
             if let Some(call) = state.call.as_mut() {
+                call.loop_has_come();
                 call.enter(Stage::EventLoopResume);
             }
             (std::mem::take(&mut state.callbacks), state.this.take())
@@ -351,8 +352,11 @@ impl Shared {
             }
             state.phase = Phase::Cancelled(message);
             state.end = End::CANCELLED;
-            if let Some(abort) = state.abort.take() {
-                abort.abort();
+            if let Some((abort, generation)) = state.abort.take() {
+                // In the child of a fork, the task and the locks around it are the parent's.
+                if generation == fork::generation() {
+                    abort.abort();
+                }
             }
             let callbacks = std::mem::take(&mut state.callbacks);
             (state.driven.take(), callbacks, state.this.take())

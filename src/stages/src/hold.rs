@@ -4,6 +4,7 @@
 use std::sync::{MutexGuard, RwLockWriteGuard};
 
 use crate::attempts::lock_waits;
+use crate::clock::lock_choice;
 use crate::collector::{lock_registry, Registry};
 use crate::ends::lock_details;
 use crate::histogram::Counts;
@@ -13,6 +14,7 @@ use crate::target::{lock_places, Place};
 
 /// All locks of this crate; dropping it unlocks them.
 pub struct Held {
+    _choice: MutexGuard<'static, ()>,
     _registry: MutexGuard<'static, Registry>,
     _names: RwLockWriteGuard<'static, Vec<String>>,
     _places: RwLockWriteGuard<'static, Vec<Place>>,
@@ -25,6 +27,7 @@ pub struct Held {
 #[must_use]
 pub fn hold() -> Held {
     Held {
+        _choice: lock_choice(),
         _registry: lock_registry(),
         _names: lock_names(),
         _places: lock_places(),
