@@ -175,7 +175,8 @@ def otlp_span(
 
     attributes = [{"key": key.replace("__", "."), "value": value(one)} for key, one in named.items()]
     return {
-        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": identity, "parentSpanId": parent, "name": name, "kind": kind,
+        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": identity, "parentSpanId": parent,
+        "name": name, "kind": kind,
         "startTimeUnixNano": str(CLOCK + start), "endTimeUnixNano": str(CLOCK + end), "attributes": attributes,
     }  # fmt: skip
 
@@ -228,8 +229,9 @@ def test_otlp_lines_become_operations_with_tracks(tmp_path: Path) -> None:
 def test_jaeger_traces_become_operations(tmp_path: Path) -> None:
     def span(name: str, identity: str, parent: str | None, start: int, duration: int, **tags: Any) -> dict[str, Any]:
         return {
-            "traceID": "1", "spanID": identity, "operationName": name, "startTime": CLOCK // 1000 + start, "duration": duration,
-            "references": [{"refType": "CHILD_OF", "traceID": "1", "spanID": parent}] if parent else [], "processID": "p1",
+            "traceID": "1", "spanID": identity, "operationName": name, "processID": "p1",
+            "startTime": CLOCK // 1000 + start, "duration": duration,
+            "references": [{"refType": "CHILD_OF", "traceID": "1", "spanID": parent}] if parent else [],
             "tags": [{"key": key.replace("__", "."), "type": "string", "value": value} for key, value in tags.items()],
         }  # fmt: skip
 
