@@ -68,6 +68,6 @@ def test_the_stages_are_those_of_the_client() -> None:
 
 
 def test_the_table_of_rules_is_documented() -> None:
-    text = (DOCS / "analysis.md").read_text(encoding="utf-8")
+    text = (DOCS / "analysis" / "reports.md").read_text(encoding="utf-8")
     for rule in RULES:
         assert f"| `{rule.id}` | {rule.looks_for} | {rule.action} |" in text
