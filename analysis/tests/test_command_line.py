@@ -22,9 +22,9 @@ SCRIPT = """
 import os, pathlib, sys
 sys.path.insert(0, {tests!r})
 from situations import planted
-prefix = pathlib.Path(os.environ["AEROSPIKE_PY_TRACE"])
+folder = pathlib.Path(os.environ["AEROSPIKE_PY_TRACE"])
 assert os.environ["AEROSPIKE_PY_INTERNAL_METRICS"] == "1"
-planted("slow_node").write(prefix.parent).rename(f"{{prefix}}-host-a-1-0.operations.arrow")
+planted("slow_node").write(folder)
 sys.exit(3)
 """
 
