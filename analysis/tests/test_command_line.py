@@ -172,3 +172,9 @@ def test_a_program_that_records_nothing_is_told_so(tmp_path: Path, capsys: pytes
     assert main(["record", "-o", str(tmp_path), "--", sys.executable, "-c", ""]) == 2
     assert "wrote no recording" in capsys.readouterr().err
     assert main(["record"]) == 2
+
+
+def test_a_recording_without_operations_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Recording().write(tmp_path)
+    assert main(["report", str(tmp_path), "--html", str(tmp_path / "report.html")]) == 0
+    assert "holds no operation" in capsys.readouterr().out

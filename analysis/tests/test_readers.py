@@ -250,3 +250,17 @@ def test_jaeger_traces_become_operations(tmp_path: Path) -> None:
     assert [stage.total_ns for stage in figures.stages] == [700_000, 200_000]
     assert analysis.frames[0].service_name == "features"
     assert "microseconds" in analysis.problems[0]
+
+
+def test_a_deferred_conversion_is_no_part_of_an_operation(tmp_path: Path) -> None:
+    request = otlp_batch()
+    spans = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    later = otlp_span("to_dict", "09", "01", 5000, 9000, aerospike__stage="to_dict")
+    later["attributes"].append({"key": "aerospike.deferred", "value": {"boolValue": True}})
+    spans.append(later)
+    path = tmp_path / "traces.json"
+    path.write_text(json.dumps(request))
+    (chunk,) = Reader([path]).chunks()
+    assert chunk["duration_ns"].tolist() == [1000]
+    assert chunk.stages.sum() == 1000
+    assert chunk.stages[-1].tolist() == [60]
