@@ -18,11 +18,11 @@ VENV := .venv
 FREE_THREADED_VENV := .venv-3.14t
 DOCS_VENV := .venv-docs
 VENV_PYTHON := $(CURDIR)/$(VENV)/bin/python
-REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/lint.txt
-FREE_THREADED_REQUIREMENTS := requirements/test.txt
+REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/analysis.txt requirements/lint.txt
+FREE_THREADED_REQUIREMENTS := requirements/test.txt requirements/analysis.txt
 
 # Type-checked to the letter.
-TYPED := python/aerospike_py scripts $(if $(wildcard benchmark/*.py),benchmark)
+TYPED := python/aerospike_py analysis/aerospike_py_analysis scripts $(if $(wildcard benchmark/*.py),benchmark)
 
 # A frozen Cargo.lock in continuous integration, one that follows the manifests elsewhere.
 LOCKED := $(if $(CI),--locked)
