@@ -32,7 +32,7 @@ from collections.abc import (
     Sequence,
     ValuesView,
 )
-from contextvars import Context
+from contextvars import Context, ContextVar
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
@@ -41,6 +41,7 @@ from typing_extensions import disjoint_base
 
 from aerospike_py._types import Operation as OperationDict
 from aerospike_py.numpy_batch import NumpyBatchRecords
+from aerospike_py.tracing import RecorderStatistics, TracingStatistics
 from aerospike_py.types import (
     AdminPolicy,
     AerospikeRecord,
@@ -1631,6 +1632,30 @@ def _stage_snapshot(reset: bool = False) -> list[_StageRow]: ...
 def _records_dropped() -> int: ...
 def _stage_table() -> list[tuple[str, str, str, str, str, str, str, str]]: ...
 def _self_check() -> None: ...
+def _describe_interpreter() -> None: ...
+def _init_tracing(arguments: dict[str, str]) -> str | None: ...
+def _shutdown_tracing() -> bool: ...
+def _tracing_stats() -> TracingStatistics | None: ...
+def _name_trace_parents(variable: ContextVar[_TraceParent]) -> None: ...
+
+@final
+class _TraceParent:
+    def __new__(cls, traceparent: str | None) -> _TraceParent: ...
+
+@final
+class _Recording:
+    def __new__(
+        cls,
+        folder: str,
+        prefix: str,
+        limits: tuple[int, int],
+        per_second: int | None,
+        sample: float,
+        segments: bool,
+    ) -> _Recording: ...
+    def flush(self) -> bool: ...
+    def close(self) -> bool: ...
+    def stats(self) -> RecorderStatistics: ...
 
 # --- the embedded server -----------------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder,
-    Stage, Subject,
+    caller, clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome,
+    Recorder, Stage, Subject,
 };
 use pyo3::prelude::*;
 
 use crate::exceptions::name_of;
+use crate::lanes::caller::find_caller;
 use crate::ops::about::subject_of;
 use crate::ops::request::Request;
 
@@ -77,6 +78,16 @@ impl Call {
     /// Which operation the record is of, if there is one.
     pub fn origin(&self) -> Option<Origin> {
         self.recorder.as_ref().map(|recorder| recorder.origin())
+    }
+
+    /// Finds out who calls, if somebody wants to know.
+    #[inline]
+    pub fn come_from(&mut self, py: Python<'_>) {
+        if caller::is_wanted() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.caller = Some(find_caller(py, self.lane));
+            }
+        }
     }
 
     /// The arguments are known.

@@ -66,13 +66,22 @@ impl LoopBridge {
             Ok::<_, PyErr>(py.import("asyncio")?.getattr("get_running_loop")?.unbind())
         })?;
         let event_loop = get_loop.bind(py).call0()?;
-        let latest = LATEST.with(|latest| latest.borrow().upgrade());
-        if let Some(bridge) = latest.filter(|bridge| bridge.event_loop.is(&event_loop)) {
+        if let Some(bridge) = Self::latest(&event_loop) {
             return Ok(bridge);
         }
         let bridge = Self::find_or_create(&event_loop)?;
         LATEST.with(|latest| *latest.borrow_mut() = Arc::downgrade(&bridge));
         Ok(bridge)
+    }
+
+    fn latest(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
+        let latest = LATEST.with(|latest| latest.borrow().upgrade());
+        latest.filter(|bridge| bridge.event_loop.is(event_loop))
+    }
+
+    /// The bridge of a loop, if it has one.
+    pub fn known(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
+        Self::latest(event_loop).or_else(|| Self::find(event_loop))
     }
 
     /// Whether the reason for having no bridge is that no loop is running.
@@ -83,7 +92,7 @@ impl LoopBridge {
         error.is_instance_of::<PyRuntimeError>(py) && running.is_ok_and(|running| running.is_none())
     }
 
-    fn find_or_create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
+    fn find(event_loop: &Bound<'_, PyAny>) -> Option<Arc<LoopBridge>> {
         let address = event_loop.as_ptr() as usize;
         let known = {
             let mut bridges = lock_bridges();
@@ -93,7 +102,12 @@ impl LoopBridge {
                 .find(|(of, _)| *of == address)
                 .and_then(|(_, bridge)| bridge.upgrade())
         };
-        if let Some(bridge) = known.filter(|bridge| bridge.event_loop.is(event_loop)) {
+        known.filter(|bridge| bridge.event_loop.is(event_loop))
+    }
+
+    fn find_or_create(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<LoopBridge>> {
+        let address = event_loop.as_ptr() as usize;
+        if let Some(bridge) = Self::find(event_loop) {
             return Ok(bridge);
         }
         let bridge = Self::create(event_loop)?;

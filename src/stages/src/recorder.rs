@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::caller::Caller;
 use crate::event::{Event, Stamped};
 use crate::facts::Facts;
 use crate::node::NodeId;
@@ -74,6 +75,8 @@ pub struct Recorder {
     attempts: u32,
     /// What is known besides times.
     pub facts: Facts,
+    /// Who called, while somebody wants to know.
+    pub caller: Option<Box<Caller>>,
     /// What only operations with several tasks have, and tests.
     extra: Option<Box<Extra>>,
 }
@@ -112,6 +115,7 @@ impl Recorder {
         self.failed_in = None;
         self.attempts = 0;
         self.facts = Facts::default();
+        self.caller = None;
         self.extra = None;
     }
 
@@ -151,6 +155,7 @@ impl Recorder {
             failed_in: None,
             attempts: 0,
             facts: Facts::default(),
+            caller: None,
             extra: None,
         }
     }
@@ -454,6 +459,13 @@ impl Recorder {
                 .into_iter()
                 .for_each(visit);
         }
+    }
+
+    /// Whether there were more segments than are kept, so that those of a closed operation tell sums and no order.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        let of_tracks = || self.tracks().iter().any(|track| track.timeline.is_folded());
+        self.timeline.is_folded() || of_tracks()
     }
 
     /// Ends the operation and adds up its stages, with the partition itself.

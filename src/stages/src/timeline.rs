@@ -187,6 +187,12 @@ impl Timeline {
         }
     }
 
+    /// Whether there were more marks than are kept.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        self.folded.is_some()
+    }
+
     /// When the timeline ended; its last mark while it has not.
     #[must_use]
     pub fn ended(&self) -> u64 {
