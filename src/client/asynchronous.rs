@@ -32,8 +32,7 @@ impl AsyncClient {
         let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
         match prepared {
             Ok((connected, request)) => {
-                let runtime = connected.runtime.clone();
-                let lane = (driver_of(&request), &runtime);
+                let lane = (driver_of(&request), connected.runtime.clone());
                 let operation = connected.run(request);
                 Ok(asyncio::start(slf.py(), lane, operation, call, None)?.into_any())
             }
@@ -95,7 +94,7 @@ impl AsyncClient {
             Ok(Reply::Nothing)
         };
         let yields = Some(slf.clone().into_any().unbind());
-        Ok(asyncio::start(py, (Driver::Runtime, &runtime), connecting, call, yields)?.into_any())
+        Ok(asyncio::start(py, (Driver::Runtime, runtime), connecting, call, yields)?.into_any())
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -103,7 +102,7 @@ impl AsyncClient {
         let call = Call::begin_unstaged(Operation::Close, Lane::Asyncio);
         Ok(asyncio::start(
             py,
-            (Driver::Runtime, &runtime::handle()?),
+            (Driver::Runtime, runtime::handle()?),
             ClientState::close(connected),
             call,
             None,
@@ -119,7 +118,7 @@ impl AsyncClient {
         let refused = async { Ok(Reply::Flag(false)) };
         Ok(asyncio::start(
             slf.py(),
-            (Driver::Runtime, &runtime::handle()?),
+            (Driver::Runtime, runtime::handle()?),
             refused,
             call,
             None,

@@ -32,7 +32,7 @@ pub enum Driver {
 /// is what success gives instead of the reply.
 pub fn start<F>(
     py: Python<'_>,
-    (driver, runtime): (Driver, &Handle),
+    (driver, runtime): (Driver, Handle),
     operation: F,
     mut call: Call,
     yields: Option<Py<PyAny>>,
@@ -41,7 +41,6 @@ where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
 {
     call.enter(Stage::Dispatch);
-    let runtime = runtime.clone();
     let name = call.name();
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
@@ -52,7 +51,7 @@ where
         let by_loop = driver == Driver::Loop && bridge.watch().is_some() && !late_unseen;
         let shared = Shared::new(bridge, call, yields);
         if by_loop {
-            shared.drive(Driven::new(&runtime, operation, recorded));
+            shared.drive(Driven::new(runtime, operation, recorded));
         } else {
             let arrival = Arrival::of(shared.clone());
             let task = runtime.spawn(async move { arrival.arrive(operation.await) });

@@ -66,11 +66,13 @@ impl Call {
         self.recorder.as_ref().map(|recorder| recorder.origin())
     }
 
-    /// A stage starts that the bridge knows by itself.
+    /// A stage starts that the bridge knows by itself, unless it already runs.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.enter(stage, clock::now_ns());
+            if recorder.stage() != stage {
+                recorder.enter(stage, clock::now_ns());
+            }
         }
     }
 

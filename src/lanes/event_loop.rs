@@ -242,9 +242,17 @@ impl LoopBridge {
         self.call_soon(py, &self.told, operation, context)
     }
 
+    /// Goes on with every operation that waits for the loop, and then with every task that waited for one
+    /// of them.
+    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        let advanced = self.advance(py);
+        let resumed = self.resumptions.run(self, py);
+        advanced.and(resumed)
+    }
+
     /// Goes on with every operation that waits for the loop, even if one of them fails; the first
     /// failure is returned.
-    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+    fn advance(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         let mut first = Ok(());
         if let Some(watch) = self.watch() {
             let mut due = DUE.try_with(Cell::take).unwrap_or_default();

@@ -132,7 +132,7 @@ impl Cells {
         let Some((stages, node)) = recorder.simple_sums() else {
             return self.end_at_once(&self.add_segments(recorder), ending, measured);
         };
-        if let Some(stages) = narrow(stages) {
+        if let Some(stages) = narrow(&stages) {
             self.end(&Ended {
                 stages: Some(stages),
                 node,
@@ -142,8 +142,8 @@ impl Cells {
                 measured,
             });
         } else {
-            self.add_node(node, stages);
-            self.end_at_once(stages, ending, measured);
+            self.add_node(node, &stages);
+            self.end_at_once(&stages, ending, measured);
         }
     }
 
