@@ -105,23 +105,20 @@ impl Cells {
     /// Adds up what is pending, one histogram after the other.
     #[cold]
     fn settle(&self) {
-        for ended in self.pending.iter() {
-            self.walls(ended.stages.is_some(), ended.measured)
+        for (place, ended) in self.pending.headers().enumerate() {
+            self.walls(ended.stages, ended.measured)
                 .record(ended.outcome, ended.wall);
             if let Some(stage) = ended.failed_in {
                 bump(&self.failed_in[stage.index()], 1);
             }
-            if let Some(stages) = &ended.stages {
-                self.add_node(ended.node, &stages.map(u64::from));
+            if ended.stages {
+                self.add_node(ended.node, |stage| self.pending.nanos(place, stage));
             }
         }
         for (stage, histogram) in Stage::ALL.into_iter().zip(&self.stages) {
-            for place in 0..self.pending.len() {
-                let nanos = self.pending.nanos(place, stage);
-                if nanos > 0 {
-                    histogram.get_or_init(Histogram::default).record(nanos);
-                }
-            }
+            self.pending.visit(stage, |nanos| {
+                histogram.get_or_init(Histogram::default).record(nanos);
+            });
         }
         self.pending.clear();
     }
@@ -142,7 +139,7 @@ impl Cells {
                 measured,
             });
         } else {
-            self.add_node(node, &stages);
+            self.add_node(node, |stage| stages[stage.index()]);
             self.end_at_once(&stages, ending, measured);
         }
     }
@@ -167,13 +164,13 @@ impl Cells {
     }
 
     #[inline]
-    fn add_node(&self, node: NodeId, stages: &[u64; Stage::COUNT]) {
+    fn add_node(&self, node: NodeId, nanos: impl Fn(Stage) -> u64) {
         if node == NodeId::NONE {
             return;
         }
         let sums = self.nodes[node.index()].get_or_init(Box::default);
         for stage in Stage::PER_NODE {
-            let nanos = stages[stage.index()];
+            let nanos = nanos(stage);
             if nanos > 0 {
                 bump(&sums[stage.index()], nanos);
             }

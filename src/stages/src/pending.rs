@@ -9,6 +9,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::histogram::bump;
 use crate::node::NodeId;
 use crate::operation::Outcome;
 use crate::table::Stage;
@@ -25,9 +26,9 @@ const WORDS: usize = STAGE_WORDS + 2;
 
 /// What is kept of an operation that had no tasks and talked to one node at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// Nanoseconds by stage; `None` if they were not recorded.
-    pub(crate) stages: Option<[u32; Stage::COUNT]>,
+pub(crate) struct Ended<Stages = Option<[u32; Stage::COUNT]>> {
+    /// Nanoseconds by stage, if they were recorded.
+    pub(crate) stages: Stages,
     pub(crate) node: NodeId,
     pub(crate) wall: u64,
     pub(crate) outcome: Outcome,
@@ -57,6 +58,8 @@ pub(crate) fn narrow(stages: &[u64; Stage::COUNT]) -> Option<[u32; Stage::COUNT]
 /// A block of operations in the order in which they ended.
 pub(crate) struct Pending {
     length: AtomicU64,
+    /// How many of them have stages.
+    staged: AtomicU64,
     words: [[AtomicU64; WORDS]; CAPACITY],
 }
 
@@ -64,6 +67,7 @@ impl Default for Pending {
     fn default() -> Self {
         Pending {
             length: AtomicU64::new(0),
+            staged: AtomicU64::new(0),
             words: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
         }
     }
@@ -84,6 +88,7 @@ impl Pending {
             return false;
         };
         if let Some(stages) = &ended.stages {
+            bump(&self.staged, 1);
             for (word, pair) in words.iter().zip(stages.chunks(2)) {
                 let high = pair.get(1).copied().unwrap_or(0);
                 let both = u64::from(pair[0]) | u64::from(high) << 32;
@@ -100,37 +105,61 @@ impl Pending {
     #[inline]
     pub(crate) fn clear(&self) {
         self.length.store(0, Ordering::Relaxed);
+        self.staged.store(0, Ordering::Relaxed);
     }
 
-    /// Nanoseconds of a stage, for the place of one of them.
+    /// Calls `visit` with the nanoseconds of a stage, for every one of them that has spent some in it.
+    #[inline]
+    pub(crate) fn visit(&self, stage: Stage, mut visit: impl FnMut(u64)) {
+        if self.staged.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let (word, shift) = (stage.index() / 2, 32 * (stage.index() % 2));
+        for words in &self.words[..self.len()] {
+            let pair = words[word].load(Ordering::Relaxed);
+            let nanos = (pair >> shift) & u64::from(u32::MAX);
+            if nanos > 0 && words[REST].load(Ordering::Relaxed) & 1 != 0 {
+                visit(nanos);
+            }
+        }
+    }
+
+    /// Nanoseconds of a stage, for the place of one that has stages.
     #[inline]
     pub(crate) fn nanos(&self, place: usize, stage: Stage) -> u64 {
-        let words = &self.words[place];
-        if words[REST].load(Ordering::Relaxed) & 1 == 0 {
-            return 0;
-        }
-        let pair = words[stage.index() / 2].load(Ordering::Relaxed);
+        let pair = self.words[place][stage.index() / 2].load(Ordering::Relaxed);
         (pair >> (32 * (stage.index() % 2))) & u64::from(u32::MAX)
     }
 
-    /// What is there.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
+    /// What is there, but for the times of stages.
+    #[inline]
+    pub(crate) fn headers(&self) -> impl Iterator<Item = Ended<bool>> + '_ {
         self.words[..self.len()].iter().map(|words| {
-            let word = |place: usize| words[place].load(Ordering::Relaxed);
-            let rest = word(REST);
-            let stages = (rest & 1 != 0).then(|| {
-                std::array::from_fn(|stage| (word(stage / 2) >> (32 * (stage % 2))) as u32)
-            });
+            let rest = words[REST].load(Ordering::Relaxed);
             Ended {
-                stages,
+                stages: rest & 1 != 0,
                 node: NodeId::from_index((rest >> 24) as usize & 0xff),
-                wall: word(WALL),
+                wall: words[WALL].load(Ordering::Relaxed),
                 outcome: Outcome::ALL[(rest >> 8) as usize & 0xff],
                 failed_in: ((rest >> 16) as usize & 0xff)
                     .checked_sub(1)
                     .map(|stage| Stage::ALL[stage]),
                 measured: rest & 2 != 0,
             }
+        })
+    }
+
+    /// What is there.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
+        self.headers().enumerate().map(|(place, header)| Ended {
+            stages: header
+                .stages
+                .then(|| Stage::ALL.map(|stage| self.nanos(place, stage) as u32)),
+            node: header.node,
+            wall: header.wall,
+            outcome: header.outcome,
+            failed_in: header.failed_in,
+            measured: header.measured,
         })
     }
 }
@@ -174,6 +203,13 @@ mod tests {
             prop_assert_eq!(taken.iter().filter(|taken| **taken).count(), all.len().min(CAPACITY));
             let kept: Vec<Ended> = pending.iter().collect();
             prop_assert_eq!(&kept[..], &all[..all.len().min(CAPACITY)]);
+            for (place, stage) in Stage::ALL.into_iter().enumerate() {
+                let mut visited = Vec::new();
+                pending.visit(stage, |nanos| visited.push(nanos));
+                let of_stage = kept.iter().filter_map(|ended| ended.stages.map(|all| all[place]));
+                let expected: Vec<u64> = of_stage.filter(|nanos| *nanos > 0).map(u64::from).collect();
+                prop_assert_eq!(visited, expected);
+            }
         }
     }
 

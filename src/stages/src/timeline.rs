@@ -29,10 +29,21 @@ impl Packed {
     }
 
     #[inline]
+    fn since_start(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// The number of the stage.
+    #[inline]
+    fn stage(self) -> usize {
+        (self.0 >> 8) as usize & 0xff
+    }
+
+    #[inline]
     fn mark(self, start: u64) -> Mark {
         Mark {
-            at: start + (self.0 >> 16),
-            stage: Stage::ALL[(self.0 >> 8) as usize & 0xff],
+            at: start + self.since_start(),
+            stage: Stage::ALL[self.stage()],
             node: NodeId::from_index(self.0 as usize & 0xff),
         }
     }
@@ -195,8 +206,15 @@ impl Timeline {
     #[inline]
     #[must_use]
     pub fn sums(&self) -> [u64; Stage::COUNT] {
-        let mut sums = [0; Stage::COUNT];
-        self.visit(|segment| sums[segment.stage.index()] += segment.end - segment.start);
+        let mut sums = match &self.folded {
+            Some(folded) => folded.sums,
+            None => [0; Stage::COUNT],
+        };
+        for pair in self.marks.windows(2) {
+            sums[pair[0].stage()] += pair[1].since_start() - pair[0].since_start();
+        }
+        // What is folded is not among the marks, and neither is the time of the last stage.
+        sums[self.last.stage.index()] += self.ended() - self.last.at;
         sums
     }
 
