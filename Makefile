@@ -135,7 +135,7 @@ bench-conversion: build ## Count the instructions of conversion between Python a
 	$(VENV_PYTHON) benchmark/conversion.py
 
 .PHONY: peers
-peers: $(addsuffix /.ready,$(addprefix build/peers/,aerospike aerospike-native aerospike-py)) ## Install other clients, each in an environment of its own
+peers: $(addsuffix /.ready,$(addprefix build/peers/,aerospike aerospike-native aerospike-py aerospike-sdk)) ## Install other clients, each in an environment of its own
 
 .PHONY: wheel
 wheel: $(VENV)/.ready ## Build a stripped wheel into dist/ and check it in a fresh environment

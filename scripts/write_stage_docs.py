@@ -1,7 +1,8 @@
-"""Writes docs/stages.md, the page about the stages, from the table that the extension has of them.
+"""Writes docs/stages.md and docs/slow.md, the pages about the stages, from the table that the extension has of them.
 
-The table gives every stage its boundaries, its meaning and what to do; the introduction, the decision tree and one
-example per stage are written by hand below. ``--check`` compares instead of writing.
+The table gives every stage its boundaries, its meaning and what to do; the introduction and one example per stage are
+written by hand below, the questions that lead to a stage in ``stage_questions``. ``--check`` compares instead of
+writing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from pathlib import Path
 
 from aerospike_py import StageDescription, stage_table
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from stage_questions import questions_page
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 REMEDY = "run scripts/write_stage_docs.py with the Python that the extension is built for, and commit what it writes"
 
 HEAD = """\
@@ -28,6 +32,7 @@ Switch recording on with `AEROSPIKE_PY_INTERNAL_METRICS=1`, with `set_internal_s
 block of code:
 
 ```python
+keys = [("test", "users", "ann"), ("test", "users", "bob")]
 with aerospike_py.internal_stage_profiling():
     client.batch_read(keys)
 print(aerospike_py.stage_snapshot().table())
@@ -43,8 +48,8 @@ print(aerospike_py.stage_snapshot().table())
   to 100 %. Percentiles do not add up: the operation with the slowest network is seldom the one with the slowest GIL.
 - **A stage of the tail is not a stage of the mean.** Compare `p99` with `p50` of each stage. The stage whose distance
   is largest makes the tail, even if its share is small.
-- **Lanes** are counted apart: `sync` is driven by the calling thread, `asyncio` by the runtime's threads, with the
-  result handed to an event loop.
+- **Lanes** are counted apart: `sync` is driven by the calling thread, `asyncio` by the thread of the event loop, its
+  batches by threads of the runtime. [Lanes](lanes.md) says more.
 - **A batch** talks to several nodes at once. Only the node that finished last made the caller wait, so only its time is
   counted, and no nanosecond twice. `nodes` in the snapshot says at which node the network stages were spent.
 - **After the call**: a lazy batch becomes Python objects when it is asked for. That is listed as `deferred`, under the
@@ -55,32 +60,7 @@ print(aerospike_py.stage_snapshot().table())
 `get_metrics()` has the same figures for Prometheus: `db_client_internal_stage_seconds` per operation, lane and stage,
 and `db_client_operation_duration_seconds` per operation and lane.
 
-## Why is my call slow?
-
-Take a table of the slow period, find the stage that makes the difference, and follow it.
-
-1. **Is the time inside the call at all?** If the wall time's p99 is fine while your requests are slow, the time goes
-   elsewhere: look at `after the call`, at the code between calls, and at waiting for more calls than you think.
-2. **Is it the network or the server?** [`network_wait`](#network_wait) is the server's own time and one round trip.
-   - One node stands out in `nodes`: a hot key, a slow disk, a noisy neighbour. Look at that node.
-   - All nodes are slow alike: compare with the server's own latency histograms. The server is fast: it is the path.
-   - [`network_read`](#network_read) instead: the reply is large or comes in pieces. Ask for fewer bins.
-   - [`network_write`](#network_write) instead: the request is large, or the server does not take it off the wire.
-3. **Did it wait for something of the client?**
-   - [`limiter_wait`](#limiter_wait): `max_concurrent_operations` is lower than what you ask for at once.
-   - [`backoff`](#backoff): retries, or a pool without a connection to spare. `failed_in` and the server's log tell them
-     apart.
-   - [`pool_acquire`](#pool_acquire): many keys to split, or many threads at one pool.
-4. **Did it wait for a processor?** [`wake_delay`](#wake_delay), [`dispatch`](#dispatch) and [`fan_in`](#fan_in) grow
-   together when there are more threads than cores, or when a container is throttled.
-5. **Did it wait for Python?**
-   - [`gil_reacquire`](#gil_reacquire) (sync): another thread kept the GIL.
-   - [`loop_wait`](#loop_wait) (asyncio): the result was there and the loop was busy with something else.
-   - [`event_loop_resume`](#event_loop_resume) (asyncio): other callbacks were ahead of yours. Gathering many calls does
-     this; one mixed batch does not.
-6. **Is it the work itself?** [`key_parse`](#key_parse), [`encode`](#encode), [`decode`](#decode) and
-   [`to_dict`](#to_dict) grow with the number of keys and bins. Ask for less, or read numbers with `to_numpy`.
-7. **Is it [`unattributed`](#unattributed)?** Then the instrumentation has a hole. Report it.
+[Why is my call slow?](slow.md) leads from a table to the stage, and from the stage to the cause.
 """
 
 # What the tests do to make a stage grow, where a test does; no figures that no command reproduces.
@@ -140,24 +120,26 @@ def page() -> str:
     return "\n".join([HEAD, overview(rows), *map(section, rows)])
 
 
+def pages() -> dict[str, str]:
+    """Return the pages by the names of their files."""
+    return {"stages.md": page(), "slow.md": questions_page(stage_table())}
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page, or compare it."""
+    """Write the pages, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare docs/stages.md with the table, write nothing")
-    parser.add_argument("--stdout", action="store_true", help="print the page, write nothing")
+    parser.add_argument("--check", action="store_true", help="compare the pages with the table, write nothing")
     options = parser.parse_args(arguments)
-    wanted = page()
-    if options.stdout:
-        sys.stdout.write(wanted)
-        return 0
-    if options.check:
-        if PAGE.read_text(encoding="utf-8") == wanted:
-            return 0
-        print(f"{PAGE.name} does not match the table of stages: {REMEDY}", file=sys.stderr)
-        return 1
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    stale = 0
+    for name, wanted in pages().items():
+        path = DOCS / name
+        if not options.check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+            print(f"{name} does not match the table of stages: {REMEDY}", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

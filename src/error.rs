@@ -6,7 +6,7 @@ mod codes;
 mod message;
 
 use aerospike_core::{ErrorKind, Key, ResultCode};
-use aerospike_stages::Outcome;
+use aerospike_stages::{End, Outcome};
 
 use codes::{classify, decisive};
 pub use codes::{failure_code, failure_in_doubt, is_retryable};
@@ -160,6 +160,38 @@ pub enum Kind {
     Server,
 }
 
+impl Kind {
+    /// The name of the exception.
+    pub const fn exception(self) -> &'static str {
+        match self {
+            Kind::Client => "ClientError",
+            Kind::Backpressure => "BackpressureError",
+            Kind::Panic => "RustPanicError",
+            Kind::InvalidArgument => "InvalidArgError",
+            Kind::Cluster => "ClusterError",
+            Kind::Timeout => "AerospikeTimeoutError",
+            Kind::RecordNotFound => "RecordNotFound",
+            Kind::RecordGeneration => "RecordGenerationError",
+            Kind::RecordExists => "RecordExistsError",
+            Kind::BinExists => "BinExistsError",
+            Kind::BinType => "BinTypeError",
+            Kind::RecordTooBig => "RecordTooBig",
+            Kind::BinNotFound => "BinNotFound",
+            Kind::BinName => "BinNameError",
+            Kind::FilteredOut => "FilteredOut",
+            Kind::Record => "RecordError",
+            Kind::IndexFound => "IndexFoundError",
+            Kind::IndexNotFound => "IndexNotFound",
+            Kind::Index => "AerospikeIndexError",
+            Kind::QueryAborted => "QueryAbortedError",
+            Kind::Query => "QueryError",
+            Kind::Admin => "AdminError",
+            Kind::Udf => "UDFError",
+            Kind::Server => "ServerError",
+        }
+    }
+}
+
 /// A fault, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -294,6 +326,16 @@ impl Fault {
     /// Whether a write may have been applied all the same.
     pub fn in_doubt(&self) -> bool {
         matches!(self, Fault::Driver { error, .. } if decisive(error).in_doubt())
+    }
+
+    /// How the operation ended, for the records.
+    pub fn end(&self) -> End {
+        let code = self.code();
+        End {
+            outcome: self.outcome(),
+            error: Some(self.kind().exception()),
+            code: (code != NO_SERVER_CODE).then_some(code),
+        }
     }
 
     /// How the operation counts in the records.

@@ -157,6 +157,27 @@ impl From<Fault> for PyErr {
     }
 }
 
+/// The name of an exception's class, if it is one that arguments are refused with.
+pub fn name_of(py: Python<'_>, error: &PyErr) -> &'static str {
+    const OTHER: &str = "_OTHER";
+    const REFUSALS: [&str; 6] = [
+        Kind::InvalidArgument.exception(),
+        Kind::BinName.exception(),
+        Kind::Client.exception(),
+        "TypeError",
+        "ValueError",
+        "OverflowError",
+    ];
+    let Ok(name) = error.get_type(py).name() else {
+        return OTHER;
+    };
+    let name = name.to_string_lossy();
+    REFUSALS
+        .into_iter()
+        .find(|known| *known == name)
+        .unwrap_or(OTHER)
+}
+
 /// The exception for an argument whose value cannot be used.
 pub fn invalid_argument(message: impl Into<String>) -> PyErr {
     Fault::argument(message).into()

@@ -1,7 +1,6 @@
 //! The check that the driver really runs on this project's runtime crate. Were another version
 //! of that crate linked, everything would work and nothing would be recorded.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aerospike_core::{Client, ClientPolicy};
@@ -30,20 +29,18 @@ fn driver_is_observed() -> std::io::Result<bool> {
     Ok(aerospike_rt::net::connection_attempts() > before)
 }
 
-/// The interpreter that imported the module first; -1 before that.
-static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
-
 /// Types, exceptions and names are made once and shared; a second interpreter must not see them.
+/// The main interpreter is the one that outlives all others, whoever imports first.
 pub fn refuse_sub_interpreters(_py: Python<'_>) -> PyResult<()> {
-    // SAFETY: this thread is attached, as `_py` proves, so there is a current interpreter.
-    let this = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
-    match INTERPRETER.compare_exchange(-1, this, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => Ok(()),
-        Err(first) if first == this => Ok(()),
-        Err(_) => Err(PyImportError::new_err(
-            "aerospike_py cannot be imported in a sub-interpreter: use threads, processes, or free-threaded Python",
-        )),
+    // SAFETY: this thread is attached, as `_py` proves, so there is a current interpreter, and the
+    // main one exists as long as any; the pointers are only compared.
+    let is_main = unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() };
+    if is_main {
+        return Ok(());
     }
+    Err(PyImportError::new_err(
+        "aerospike_py cannot be imported in a sub-interpreter: use threads, processes, or free-threaded Python",
+    ))
 }
 
 /// Raises `ImportError` unless the driver is observed.

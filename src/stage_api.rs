@@ -7,6 +7,7 @@ use pyo3::types::PyModule;
 use crate::exceptions::invalid_argument;
 use crate::export::prometheus;
 use crate::export::snapshot::{self, Row, Statistics};
+use crate::export::text::Format;
 use crate::lanes::call;
 
 /// Environment variable that switches stages on at import.
@@ -57,7 +58,7 @@ fn is_metrics_enabled() -> bool {
 
 #[pyfunction]
 fn get_metrics(py: Python<'_>) -> String {
-    py.detach(prometheus::render)
+    py.detach(|| prometheus::render(Format::Prometheus))
 }
 
 #[pyfunction]

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from aerospike_py.testing import EmbeddedServer
 
-from benchmark.lanes import counts, measuring, report, stamps
+from benchmark.lanes import counts, measuring, report
 from benchmark.lanes.clients import Client, known_clients
-from benchmark.lanes.workloads import PYTHONS, WORKLOADS, Workload, targets_of, workload_named
+from benchmark.lanes.workloads import WORKLOADS, Workload, targets_of, workload_named
+from benchmark.processes import stamps
+from benchmark.processes.places import PYTHONS
 
 
 @contextlib.contextmanager

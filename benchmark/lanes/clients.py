@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.lanes.workloads import C_CLIENT, CORE, FREE_THREADED, GIL, NATIVE, PYPI, Workload
-
-ROOT = Path(__file__).resolve().parents[2]
-STAGES_VARIABLE = "AEROSPIKE_PY_INTERNAL_METRICS"
-CORE_BINARY = Path("build/rust-core/release/aerospike-lanes-core")
+from benchmark.lanes.workloads import C_CLIENT, CORE, NATIVE, PYPI, Workload
+from benchmark.processes.places import (
+    CORE_BINARY,
+    FREE_THREADED,
+    GIL,
+    OURS,
+    RELEASED,
+    ROOT,
+    STAGES_VARIABLE,
+    interpreter,
+    missing,
+    peers_of,
+    variables,
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,11 @@ class Client:
         """The command line without its last argument, the job."""
         if self.module is None:
             return [str(ROOT / CORE_BINARY), *self.options]
-        return [str(ROOT / self.environments[python] / "bin" / "python"), "-m", self.module, *self.options]
+        return [interpreter(self.environments[python]), "-m", self.module, *self.options]
 
     def environment(self) -> dict[str, str]:
-        """The variables of its process: nothing of ours may reach into it, one of the peers shares our import name."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AEROSPIKE"))}
-        return {**kept, **self.variables}
+        """The variables of its process."""
+        return variables(self.variables)
 
     def obstacle(self, workload: Workload, python: str) -> str | None:
         """Why it cannot be measured here, or nothing."""
@@ -47,20 +54,9 @@ class Client:
             return f"{self.name} has no {workload.lane} lane"
         if self.module is not None and python not in self.environments:
             return f"{self.name} has no wheel for {python}"
-        program = Path(self.command(python)[0])
-        if not program.exists():
-            return f"{program.relative_to(ROOT) if program.is_relative_to(ROOT) else program} is not there"
-        return None
+        return missing(Path(self.command(python)[0]))
 
 
-def peers_of(name: str, *pythons: str) -> dict[str, Path]:
-    folders = {GIL: Path("build/peers") / name, FREE_THREADED: Path("build/peers-3.14t") / name}
-    return {python: folders[python] for python in pythons}
-
-
-RELEASED = Path("build/ours")
-"""Our package as its wheels have it."""
-_OURS = {GIL: Path(".venv"), FREE_THREADED: Path(".venv-3.14t")}
 _DRIVERS = "benchmark.lanes.drive_"
 
 
@@ -73,8 +69,8 @@ def known_clients(*, stages: bool = False, base: Path | None = None) -> list[Cli
     released = {"PYTHONPATH": str(ROOT / RELEASED)}
     recording = {**released, STAGES_VARIABLE: "1"}
     clients = [
-        Client("ours", "this checkout", ours, _OURS, variables=recording if stages else released),
-        Client("ours-stages", "this checkout, stages recorded", ours, _OURS, variables=recording),
+        Client("ours", "this checkout", ours, OURS, variables=recording if stages else released),
+        Client("ours-stages", "this checkout, stages recorded", ours, OURS, variables=recording),
         Client(
             "ours-uvloop",
             "this checkout on uvloop, the event loop that aerospike-native installs",
@@ -105,7 +101,7 @@ def known_clients(*, stages: bool = False, base: Path | None = None) -> list[Cli
         ),
     ]
     if base is not None:
-        environments = {python: base / folder for python, folder in _OURS.items()}
-        variables = {"PYTHONPATH": str((base / RELEASED).resolve())}
-        clients.insert(1, Client("base", f"the checkout {base}", ours, environments, variables=variables))
+        environments = {python: base / folder for python, folder in OURS.items()}
+        released_base = {"PYTHONPATH": str((base / RELEASED).resolve())}
+        clients.insert(1, Client("base", f"the checkout {base}", ours, environments, variables=released_base))
     return [client for client in clients if not (stages and client.name == "ours-stages")]

@@ -17,8 +17,8 @@ from benchmark.lanes import measuring
 from benchmark.lanes.clients import Client
 from benchmark.lanes.report import aligned
 from benchmark.lanes.serving import Job
-from benchmark.lanes.workers import Worker, WorkerError
 from benchmark.lanes.workloads import Workload
+from benchmark.processes.worker import Worker, WorkerError
 
 # Operations of the two runs, of all threads or tasks together: enough for connections and caches to have settled.
 _SINGLE, _BATCHES = (320, 3_520), (40, 120)

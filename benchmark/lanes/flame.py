@@ -21,9 +21,10 @@ from benchmark.lanes import drive_aerospike_py, loops, measuring, stacks
 from benchmark.lanes.__main__ import cells_of, server
 from benchmark.lanes.clients import Client, known_clients
 from benchmark.lanes.serving import Job, connected
-from benchmark.lanes.verifying import WrongResultError
-from benchmark.lanes.workers import WorkerError
-from benchmark.lanes.workloads import GIL, PYTHONS, WORKLOADS, Workload, workload_named
+from benchmark.lanes.workloads import WORKLOADS, Workload, workload_named
+from benchmark.processes.places import GIL, PYTHONS
+from benchmark.processes.values import WrongResultError
+from benchmark.processes.worker import WorkerError
 
 FREQUENCY_HZ = 997
 # Enough of each stack for the frames of an async operation inside an interpreter; more makes perf lose samples.

@@ -13,8 +13,9 @@ import aerospike_py
 from benchmark.lanes import records, verifying
 from benchmark.lanes.clients import Client
 from benchmark.lanes.serving import Job
-from benchmark.lanes.workers import Worker, WorkerError
 from benchmark.lanes.workloads import Workload
+from benchmark.processes.values import WrongResultError, difference, plain
+from benchmark.processes.worker import Worker, WorkerError
 
 Hosts = list[tuple[str, int]]
 Say = Callable[[str], None]
@@ -68,7 +69,7 @@ def verify(worker: Worker, kind: str, hosts: Hosts) -> None:
     """Look at the results of a client's first operations, and at what it has written.
 
     Raises:
-        verifying.WrongResultError: A value is not what it should be.
+        WrongResultError: A value is not what it should be.
     """
     operations = verifying.OPERATIONS[kind]
     stored = verifying.written(kind)
@@ -81,10 +82,10 @@ def verify(worker: Worker, kind: str, hosts: Hosts) -> None:
         verifying.check_results(worker.name, kind, results, operations)
         found = client.batch_read([key for key, _ in stored]).to_dict() if stored else {}
     for (_, _, user_key), bins in stored:
-        got = records.plain(found.get(user_key, {}))
-        where = verifying.difference(got, records.plain(bins), f"what it has written to {user_key}")
+        got = plain(found.get(user_key, {}))
+        where = difference(got, plain(bins), f"what it has written to {user_key}")
         if where is not None:
-            raise verifying.WrongResultError(f"{worker.name}: {where}")
+            raise WrongResultError(f"{worker.name}: {where}")
 
 
 def start(client: Client, workload: Workload, python: str, hosts: Hosts) -> Worker:
@@ -110,7 +111,7 @@ def measure(workload: Workload, python: str, clients: Sequence[Client], hosts: H
                 measured.hello = worker.ask("hello")
                 verify(worker, workload.kind, hosts)
                 worker.ask("round", seconds=plan.warm_up_seconds)
-            except (WorkerError, verifying.WrongResultError) as error:
+            except (WorkerError, WrongResultError) as error:
                 measured.failure = str(error)
                 say(f"  {client.name}: {error}")
                 continue

@@ -87,16 +87,3 @@ def requests(slot: int) -> list[list[list[Key]]]:
 def joined_requests(slot: int) -> list[list[Key]]:
     """The same requests, each as one batch over all sets."""
     return [list(itertools.chain.from_iterable(of_sets)) for of_sets in requests(slot)]
-
-
-def plain(value: Any) -> Any:
-    """Turn a result into what JSON carries without losing the difference between kinds of values."""
-    if isinstance(value, dict):
-        return {
-            "map": sorted(([plain(name), plain(entry)] for name, entry in value.items()), key=lambda pair: str(pair[0]))
-        }
-    if isinstance(value, bytes | bytearray | memoryview):
-        return {"bytes": bytes(value).hex()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{type(value)} is not what a client should return here: {value!r}")

@@ -1,7 +1,6 @@
-"""The protocol between the parent and the process of a client, from the client's side.
+"""What the process of a client is asked for, over the protocol of `benchmark.processes.answering`.
 
-Standard library only: it is imported by the Python of every client. The job is one JSON object on the command line.
-Then one line of JSON on standard input is a request and one line on standard output its reply:
+Standard library only: it is imported by the Python of every client. The calls:
 
 - `{"call": "hello"}`: who answers (versions, interpreter, GIL, event loop);
 - `{"call": "verify", "operations": N}`: the results of the first N operations of the first thread or task, as `plain`
@@ -9,22 +8,20 @@ Then one line of JSON on standard input is a request and one line on standard ou
 - `{"call": "round", "seconds": S}` or `{"call": "round", "operations": N}`: what a round took;
 - `{"call": "end"}`: closes the client and leaves.
 
-An exception is answered with `{"error": ...}`. `benchmark/rust-core` speaks the same.
+`benchmark/rust-core` speaks the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import platform
-import sys
-import sysconfig
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
-from benchmark.lanes import loops, records
+from benchmark.lanes import loops
+from benchmark.processes.answering import Answer, Replies, converse, hello
+from benchmark.processes.values import plain
 
 
 @dataclass(frozen=True)
@@ -138,21 +135,6 @@ def _new_loop(kind: str) -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def _hello(client: str, version: str, lane: Lane) -> dict[str, Any]:
-    gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return {
-        "client": client,
-        "version": version,
-        "python": platform.python_version(),
-        "build": " ".join(platform.python_build()),
-        "compiler": platform.python_compiler(),
-        "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-        "gil": gil_enabled,
-        "loop": lane.loop_name,
-        "pid": os.getpid(),
-    }
-
-
 def connected(job: Job, connect: Connect, connect_async: ConnectAsync | None) -> Lane:
     """Connect a client for a job."""
     if job.lane == "sync":
@@ -164,36 +146,19 @@ def connected(job: Job, connect: Connect, connect_async: ConnectAsync | None) ->
 
 def serve(client: str, version: str, connect: Connect, connect_async: ConnectAsync | None = None) -> None:
     """Answer the parent until it says that this is the end. Does not return."""
-    # Standard output belongs to the protocol: what a client's library prints goes to standard error.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-    try:
-        lane = connected(Job.parse(sys.argv[1]), connect, connect_async)
-    except Exception as error:  # whatever it is, the parent is to know
-        _reply(replies, {"error": f"{type(error).__name__}: {error}"})
-        os._exit(1)
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            _reply(replies, _answer(request, lane, client, version))
-        except Exception as error:  # whatever it is, the parent is to know
-            _reply(replies, {"error": f"{type(error).__name__}: {error}"})
-        if request["call"] == "end":
-            break
-    # One of the clients aborts while its interpreter exits, when everything that it was asked for has succeeded.
-    os._exit(0)
 
+    def prepare(job: str, _: Replies) -> Answer:
+        lane = connected(Job.parse(job), connect, connect_async)
+        return lambda request: _answer(request, lane, client, version)
 
-def _reply(replies: IO[str], reply: dict[str, Any]) -> None:
-    replies.write(json.dumps(reply) + "\n")
-    replies.flush()
+    converse(prepare)
 
 
 def _answer(request: dict[str, Any], lane: Lane, client: str, version: str) -> dict[str, Any]:
     if request["call"] == "hello":
-        return _hello(client, version, lane)
+        return hello(client, version, lane.loop_name)
     if request["call"] == "verify":
-        return {"results": [records.plain(result) for result in lane.verify(request["operations"])]}
+        return {"results": [plain(result) for result in lane.verify(request["operations"])]}
     if request["call"] == "round":
         limit = loops.Limit(request.get("seconds"), request.get("operations"), lane.workers)
         return lane.round(limit)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GIL, FREE_THREADED = "3.11", "3.14t"
-PYTHONS = (GIL, FREE_THREADED)
+from benchmark.processes.places import FREE_THREADED, GIL, PYTHONS
 
 
 @dataclass(frozen=True)

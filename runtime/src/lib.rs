@@ -12,6 +12,7 @@ pub mod net;
 pub mod replies;
 pub mod task;
 mod timer;
+pub mod whole;
 
 pub use ::tokio::{
     fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time, time::timeout,

@@ -10,10 +10,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use aerospike_stages::observed::track;
+use aerospike_stages::observed::{track, Apart};
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
+use crate::whole::whole;
 use crate::{direct, replies};
 
 pub use ::tokio::task::*;
@@ -68,7 +69,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match track(replies::carry(future)) {
+    match track(replies::carry(whole(future))) {
         Ok((tracked, slot)) => {
             current::note(Event::Spawned);
             JoinHandle {
@@ -77,7 +78,7 @@ where
             }
         }
         Err(future) => JoinHandle {
-            inner: place(future),
+            inner: place(Apart::new(future)),
             slot: None,
         },
     }

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aerospike_stages::attempts::Waiting;
 use aerospike_stages::{current, Event};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
@@ -92,6 +93,7 @@ pin_project! {
     pub struct Pacing {
         #[pin]
         timer: Sleep,
+        waiting: Option<Waiting>,
     }
 }
 
@@ -100,6 +102,7 @@ pin_project! {
 pub fn pacing_sleep(duration: Duration) -> Pacing {
     Pacing {
         timer: tokio::time::sleep(duration),
+        waiting: None,
     }
 }
 
@@ -108,13 +111,19 @@ impl Future for Pacing {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.timer.deadline();
+        let this = self.project();
         let polled = if !direct::wait_until(deadline) {
-            self.project().timer.poll(cx)
+            this.timer.poll(cx)
         } else if Instant::now() >= deadline {
             Poll::Ready(())
         } else {
             Poll::Pending
         };
+        if polled.is_pending() {
+            this.waiting.get_or_insert_with(Waiting::begin);
+        } else {
+            *this.waiting = None;
+        }
         current::note(if polled.is_pending() {
             Event::PacingPending
         } else {

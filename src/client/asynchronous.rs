@@ -28,15 +28,16 @@ impl AsyncClient {
         operation: Operation,
         request: impl FnOnce() -> PyResult<Request>,
     ) -> PyResult<Py<PyAny>> {
-        let call = Call::begin(operation, Lane::Asyncio);
+        let mut call = Call::begin(operation, Lane::Asyncio);
         let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
         match prepared {
             Ok((connected, request)) => {
+                call.about(&request);
                 let lane = (driver_of(&request), connected.runtime.clone());
                 let operation = connected.run(request);
                 Ok(asyncio::start(slf.py(), lane, operation, call, None)?.into_any())
             }
-            Err(error) => call.refuse(error),
+            Err(error) => call.refuse(slf.py(), error),
         }
     }
 }

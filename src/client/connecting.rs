@@ -1,6 +1,7 @@
 //! Connecting, for both clients: from the configuration to a session.
 
 use aerospike_core::{ClientPolicy, Host};
+use aerospike_rt::whole::{settle, whole};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
@@ -54,10 +55,11 @@ impl Plan {
             raw_replies,
             runtime,
         } = self;
-        let connecting = runtime.spawn(async move { Session::connect(&policy, hosts).await });
-        match connecting.await {
+        let connecting = async move { Session::connect(&policy, hosts).await };
+        match runtime.spawn(whole(connecting)).await {
             Ok(session) => {
                 let session = session?.keeping_bins(raw_replies);
+                settle();
                 Ok(Connected::new(session, runtime, limiter))
             }
             Err(error) if error.is_panic() => Err(Fault::Panicked(error.to_string())),

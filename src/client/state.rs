@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use aerospike_stages::{clock, current, Stage};
+use aerospike_stages::{clock, current, sink, Stage};
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use pyo3::prelude::*;
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::convert::client_config::ClientConfig;
 use crate::error::Fault;
 use crate::lanes::fork;
+use crate::ops::gauges::Watched;
 use crate::ops::limiter::{Limiter, Permit};
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
@@ -23,7 +24,7 @@ use crate::ops::{self, on_the_heap};
 pub struct Connected {
     pub session: Arc<Session>,
     pub runtime: Handle,
-    limiter: Limiter,
+    watched: Arc<Watched>,
     generation: u64,
 }
 
@@ -33,11 +34,13 @@ pub type Running = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 impl Connected {
     /// A session of this process.
     pub fn new(session: Session, runtime: Handle, limiter: Limiter) -> Self {
+        let session = Arc::new(session);
+        let generation = fork::generation();
         Connected {
-            session: Arc::new(session),
+            watched: Watched::new(session.clone(), limiter, generation),
+            session,
             runtime,
-            limiter,
-            generation: fork::generation(),
+            generation,
         }
     }
 
@@ -49,6 +52,13 @@ impl Connected {
     pub fn run(self: Arc<Self>, request: Request) -> Running {
         let prepared = ops::prepare(&self.session, request);
         on_the_heap!(async move {
+            let _flight = self.watched.enter();
+            if sink::is_present() {
+                current::with(|recorder| {
+                    recorder.facts.client = self.watched.id;
+                    recorder.facts.in_flight = self.watched.in_flight();
+                });
+            }
             let operation = async {
                 let _permit = self.admit().await?;
                 ops::carry_out(&self.session, prepared).await
@@ -61,11 +71,11 @@ impl Connected {
     }
 
     async fn admit(&self) -> Result<Permit, Fault> {
-        if let Some(permit) = self.limiter.try_acquire() {
+        if let Some(permit) = self.watched.limiter.try_acquire() {
             return Ok(permit);
         }
         current::with(|recorder| recorder.wait_in(Stage::LimiterWait, clock::now_ns()));
-        let permit = self.limiter.acquire().await?;
+        let permit = self.watched.limiter.acquire().await?;
         current::with(|recorder| recorder.enter(Stage::PoolAcquire, clock::now_ns()));
         Ok(permit)
     }

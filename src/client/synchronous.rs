@@ -26,14 +26,15 @@ impl Client {
         operation: Operation,
         request: impl FnOnce() -> PyResult<Request>,
     ) -> PyResult<Py<PyAny>> {
-        let call = Call::begin(operation, Lane::Sync);
+        let mut call = Call::begin(operation, Lane::Sync);
         let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
         match prepared {
             Ok((connected, request)) => {
+                call.about(&request);
                 let runtime = connected.runtime.clone();
                 blocking::run(slf.py(), &runtime, || connected.run(request), call)
             }
-            Err(error) => call.refuse(error),
+            Err(error) => call.refuse(slf.py(), error),
         }
     }
 }

@@ -64,7 +64,7 @@ impl LazyBatchRecords {
         };
         let started = clock::now_ns();
         let built = build();
-        collector::record_deferred(origin, clock::now_ns().saturating_sub(started));
+        collector::record_deferred(origin, started, clock::now_ns());
         built
     }
 

@@ -1,5 +1,10 @@
 //! Readers of what the stages recorded: snapshots for Python and metrics for Prometheus.
 
+mod exponential;
+mod families;
 pub mod flamegraph;
+mod limits;
+pub mod model;
 pub mod prometheus;
 pub mod snapshot;
+pub mod text;

@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use aerospike_rt::direct::{drive, Interruptions};
-use aerospike_stages::{clock, Observation, Observed, Outcome, Stage};
+use aerospike_stages::{clock, End, Observation, Observed, Stage};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::error::Fault;
 use crate::lanes::call::Call;
 use crate::lanes::fork;
-use crate::lanes::{convert, outcome_of};
+use crate::lanes::{convert, end_of};
 use crate::ops::request::Reply;
 
 /// How long a signal may go unnoticed that was delivered to another thread, or just before the main
@@ -51,17 +51,22 @@ where
         }
         PyResult::Ok(driven)
     });
-    let Observation { value, recorder } = match driven {
+    let Observation {
+        value,
+        recorder,
+        attempts,
+    } = match driven {
         Ok(driven) => driven,
         Err(interrupted) => {
-            call.finish(Outcome::Cancelled);
+            call.finish(End::CANCELLED);
             return Err(interrupted);
         }
     };
     call.recorder = recorder;
-    let outcome = outcome_of(&value);
+    call.attempted(&attempts);
+    let end = end_of(&value);
     let converted = convert(py, value, Some(&mut call), None);
-    call.finish(outcome);
+    call.finish(end);
     converted
 }
 

@@ -3,8 +3,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aerospike_stages::{clock, collector, Lane, Operation, Origin, Outcome, Recorder, Stage};
+use aerospike_stages::{
+    clock, collector, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
+    Subject,
+};
 use pyo3::prelude::*;
+
+use crate::exceptions::name_of;
+use crate::ops::about::subject_of;
+use crate::ops::request::Request;
 
 static METRICS: AtomicBool = AtomicBool::new(true);
 
@@ -23,6 +30,8 @@ pub struct Call {
     operation: Operation,
     lane: Lane,
     started: Option<u64>,
+    subject: Subject,
+    node: NodeId,
     /// Records the stages; `None` when they are off, or while the operation's future has it.
     pub recorder: Option<Box<Recorder>>,
 }
@@ -41,6 +50,8 @@ impl Call {
             operation,
             lane,
             started,
+            subject: Subject::default(),
+            node: NodeId::NONE,
             recorder,
         }
     }
@@ -52,6 +63,8 @@ impl Call {
             operation,
             lane,
             started,
+            subject: Subject::default(),
+            node: NodeId::NONE,
             recorder: None,
         }
     }
@@ -66,6 +79,23 @@ impl Call {
         self.recorder.as_ref().map(|recorder| recorder.origin())
     }
 
+    /// The arguments are known.
+    #[inline]
+    pub fn about(&mut self, request: &Request) {
+        if self.started.is_some() {
+            self.subject = subject_of(request);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.facts.subject = self.subject;
+            }
+        }
+    }
+
+    /// The operation has ended, and this is known of its attempts.
+    #[inline]
+    pub fn attempted(&mut self, attempts: &Attempts) {
+        self.node = attempts.node();
+    }
+
     /// A stage starts that the bridge knows by itself, unless it already runs.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
@@ -77,23 +107,31 @@ impl Call {
     }
 
     /// The call ends before anything has been sent.
-    pub fn refuse<T>(self, error: PyErr) -> PyResult<T> {
-        self.finish(Outcome::ClientError);
+    pub fn refuse<T>(self, py: Python<'_>, error: PyErr) -> PyResult<T> {
+        self.finish(End {
+            error: Some(name_of(py, &error)),
+            ..End::of(Outcome::ClientError)
+        });
         Err(error)
     }
 
     /// The call is over.
     #[inline]
-    pub fn finish(self, outcome: Outcome) {
+    pub fn finish(self, end: End) {
         let Some(started) = self.started else { return };
         let ended = clock::now_ns();
+        let measured = is_metrics_enabled();
         match self.recorder {
-            Some(recorder) => collector::finish(recorder, outcome, ended, is_metrics_enabled()),
-            None if is_metrics_enabled() => {
+            Some(recorder) => collector::finish(recorder, end, ended, measured),
+            None if measured => {
+                let subject = (self.subject.target, self.node);
                 let nanos = ended.saturating_sub(started);
-                collector::record_duration(self.operation, self.lane, outcome, nanos);
+                collector::record_duration((self.operation, self.lane), subject, &end, nanos);
             }
             None => {}
+        }
+        if measured && self.operation.is_batch() && self.subject.keys > 0 {
+            collector::record_keys(self.operation, self.lane, self.subject.keys);
         }
     }
 }

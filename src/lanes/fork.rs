@@ -3,25 +3,33 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{MutexGuard, Once};
+use std::sync::{MutexGuard, Once, RwLockWriteGuard};
 
+use aerospike_rt::net::tally::{lock_book, Book};
+use aerospike_stages::histogram::Counts;
 use aerospike_stages::hold::{hold, Held};
 
 use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
 use crate::lanes::notifier::{lock_notifier, Notifier};
 use crate::lanes::runtime::{lock_running, Running};
+use crate::ops::gauges::{lock_clients, lock_permit_waits, Clients};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
 
 /// Every lock of this module that a child may need. The thread that forks takes them first, so
-/// that none of them is held by a thread which the child does not have.
+/// that none of them is held by a thread which the child does not have. Polls come first: they take
+/// other locks, and nobody polls under one of them.
 struct Locks {
+    _polls: RwLockWriteGuard<'static, ()>,
     _running: MutexGuard<'static, Option<Running>>,
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _clients: MutexGuard<'static, Clients>,
+    _permit_waits: MutexGuard<'static, Option<Counts>>,
+    _book: MutexGuard<'static, Book>,
     _stages: Held,
 }
 
@@ -31,10 +39,14 @@ thread_local! {
 
 extern "C" fn before_fork() {
     let locks = Locks {
+        _polls: aerospike_rt::whole::hold(),
         _running: lock_running(),
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _clients: lock_clients(),
+        _permit_waits: lock_permit_waits(),
+        _book: lock_book(),
         _stages: hold(),
     };
     let _ = LOCKS.try_with(|held| held.replace(Some(locks)));

@@ -15,7 +15,7 @@ pub mod resumption;
 pub mod runtime;
 pub mod watch;
 
-use aerospike_stages::{Origin, Outcome, Stage};
+use aerospike_stages::{End, Origin, Stage};
 use pyo3::prelude::*;
 
 use crate::convert::reply::reply_into_python;
@@ -24,10 +24,10 @@ use crate::lanes::call::Call;
 use crate::ops::request::Reply;
 
 /// How an operation's result counts in the records.
-pub fn outcome_of(result: &Result<Reply, Fault>) -> Outcome {
+pub fn end_of(result: &Result<Reply, Fault>) -> End {
     match result {
-        Ok(_) => Outcome::Ok,
-        Err(fault) => fault.outcome(),
+        Ok(_) => End::OK,
+        Err(fault) => fault.end(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
 use aerospike_rt::direct::Step;
-use aerospike_stages::{clock, collector, Observation, Origin, Outcome, Stage};
+use aerospike_stages::{clock, collector, Attempts, End, Observation, Origin, Stage};
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ use crate::lanes::awaitable::Operation;
 use crate::lanes::call::Call;
 use crate::lanes::driven::{Driven, Ended};
 use crate::lanes::event_loop::LoopBridge;
-use crate::lanes::{convert, outcome_of};
+use crate::lanes::{convert, end_of, fork};
 use crate::ops::request::Reply;
 
 /// Where an operation stands.
@@ -52,9 +52,9 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The operation itself, while the loop's thread drives it but is not at it right now.
     driven: Option<Driven>,
-    /// Ends the operation, if a runtime thread drives it.
-    abort: Option<AbortHandle>,
-    outcome: Outcome,
+    /// Ends the operation, if a runtime thread drives it, and the generation of forks that it is from.
+    abort: Option<(AbortHandle, u64)>,
+    end: End,
     /// Taken when the call is over.
     call: Option<Call>,
     /// The recorded call, if it was over before its result was converted.
@@ -84,7 +84,7 @@ impl Shared {
             phase: Phase::Running,
             driven: None,
             abort: None,
-            outcome: Outcome::Ok,
+            end: End::OK,
             call: Some(call),
             late: None,
             callbacks: Vec::new(),
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     pub(super) fn set_abort(&self, abort: AbortHandle) {
-        self.lock().abort = Some(abort);
+        self.lock().abort = Some((abort, fork::generation()));
     }
 
     /// Has the loop's thread, which is this one, drive the operation.
@@ -203,6 +203,7 @@ impl Shared {
         let Observation {
             value,
             mut recorder,
+            attempts,
         } = ended;
         if let Some(recorder) = recorder.as_mut() {
             if value.is_err() {
@@ -213,14 +214,15 @@ impl Shared {
         let mut state = self.lock();
         if let Some(call) = state.call.as_mut() {
             call.recorder = recorder;
+            call.attempted(&attempts);
         }
         if !matches!(state.phase, Phase::Running) {
-            state.outcome = Outcome::Cancelled;
+            state.end = End::CANCELLED;
             drop(state);
             drop(value);
             return None;
         }
-        state.outcome = outcome_of(&value);
+        state.end = end_of(&value);
         state.phase = Phase::Arrived(Box::new(value), false);
         Some(state)
     }
@@ -284,9 +286,9 @@ impl Shared {
         }
         match state.call.take() {
             Some(call) if call.recorder.is_none() => {
-                let outcome = state.outcome;
+                let end = state.end;
                 drop(state);
-                call.finish(outcome);
+                call.finish(end);
                 false
             }
             call => {
@@ -298,16 +300,16 @@ impl Shared {
 
     /// The callbacks have run: what has not been asked for by now is asked for later.
     pub(super) fn told(&self) {
-        let (call, outcome) = {
+        let (call, end) = {
             let mut state = self.lock();
             if state.suspended {
                 return;
             }
-            (state.call.take(), state.outcome)
+            (state.call.take(), state.end)
         };
         if let Some(call) = call {
             self.lock().late = call.origin();
-            call.finish(outcome);
+            call.finish(end);
         }
     }
 
@@ -318,7 +320,7 @@ impl Shared {
             let mut state = self.lock();
             if matches!(state.phase, Phase::Arrived(_, false)) {
                 state.phase = Phase::Cancelled(None);
-                state.outcome = Outcome::Cancelled;
+                state.end = End::CANCELLED;
             }
             (std::mem::take(&mut state.callbacks), state.this.take())
         };
@@ -348,9 +350,12 @@ impl Shared {
                 _ => return Ok(false),
             }
             state.phase = Phase::Cancelled(message);
-            state.outcome = Outcome::Cancelled;
-            if let Some(abort) = state.abort.take() {
-                abort.abort();
+            state.end = End::CANCELLED;
+            if let Some((abort, generation)) = state.abort.take() {
+                // In the child of a fork, the task and the locks around it are the parent's.
+                if generation == fork::generation() {
+                    abort.abort();
+                }
             }
             let callbacks = std::mem::take(&mut state.callbacks);
             (state.driven.take(), callbacks, state.this.take())
@@ -445,7 +450,7 @@ impl Shared {
         let began = late.map(|_| clock::now_ns());
         let converted = convert(py, raw, call.as_mut(), late).map_err(|error| error.into_value(py));
         if let (Some(origin), Some(began)) = (late, began) {
-            collector::record_deferred(origin, clock::now_ns().saturating_sub(began));
+            collector::record_deferred(origin, began, clock::now_ns());
         }
         let mut state = self.lock();
         let converted = match state.yields.take() {
@@ -456,7 +461,7 @@ impl Shared {
             Ok(value) => Ok(value.clone_ref(py)),
             Err(error) => Err(error.clone_ref(py)),
         });
-        let outcome = state.outcome;
+        let end = state.end;
         match call {
             Some(mut call) if state.suspended => {
                 call.enter(Stage::EventLoopResume);
@@ -464,7 +469,7 @@ impl Shared {
             }
             Some(call) => {
                 drop(state);
-                call.finish(outcome);
+                call.finish(end);
             }
             None => {}
         }
@@ -473,13 +478,13 @@ impl Shared {
 
     /// The awaiting coroutine runs again: the operation's wall time ends here.
     pub(super) fn resumed(&self) {
-        let (call, outcome) = {
+        let (call, end) = {
             let mut state = self.lock();
             state.suspended = false;
-            (state.call.take(), state.outcome)
+            (state.call.take(), state.end)
         };
         if let Some(call) = call {
-            call.finish(outcome);
+            call.finish(end);
         }
     }
 }
@@ -509,7 +514,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(call) = state.call.take() {
-            call.finish(state.outcome);
+            call.finish(state.end);
         }
     }
 }
@@ -557,6 +562,7 @@ impl Drop for Arrival {
             shared.arrive(Observation {
                 value: Err(Fault::Cancelled),
                 recorder: None,
+                attempts: Attempts::default(),
             });
         }
     }

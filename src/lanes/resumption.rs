@@ -47,6 +47,11 @@ impl Resumptions {
         Ok(())
     }
 
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Lets go of everybody: the loop has been closed.
     pub fn clear(&self) {
         let dropped = std::mem::take(&mut *self.lock());

@@ -1,11 +1,13 @@
 //! Backpressure: how many operations may be in flight at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Fault;
+use crate::ops::gauges;
 
 /// Hands out permits for operations.
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ pub struct Limiter {
     permits: Option<Arc<Semaphore>>,
     limit: usize,
     patience: Option<Duration>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The right to have one operation in flight; dropping it gives it back.
@@ -29,6 +32,7 @@ impl Limiter {
             permits: (limit > 0).then(|| Arc::new(Semaphore::new(limit))),
             limit,
             patience: (queue_timeout_ms > 0).then(|| Duration::from_millis(queue_timeout_ms)),
+            waiting: Arc::default(),
         }
     }
 
@@ -38,8 +42,19 @@ impl Limiter {
         let permits = self.permits.as_ref();
         Limiter {
             permits: permits.map(|_| Arc::new(Semaphore::new(self.limit))),
+            waiting: Arc::default(),
             ..*self
         }
+    }
+
+    /// How many operations there may be at once; zero means no limit.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many operations wait for a permit.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// A permit, if there is one without waiting.
@@ -65,10 +80,12 @@ impl Limiter {
             return Ok(Permit { _permit: None });
         };
         let started = Instant::now();
+        let _queued = Queued::new(&self.waiting);
         let waiting = permits.acquire_owned();
         let permit = match self.patience {
             None => waiting.await,
             Some(patience) => tokio::time::timeout(patience, waiting).await.map_err(|_| {
+                gauges::note_refusal();
                 let waited_ms = u64::try_from(started.elapsed().max(patience).as_millis());
                 Fault::Backpressure {
                     limit: self.limit,
@@ -76,12 +93,29 @@ impl Limiter {
                 }
             })?,
         };
+        gauges::note_permit_wait(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         match permit {
             Ok(permit) => Ok(Permit {
                 _permit: Some(permit),
             }),
             Err(_) => Err(Fault::internal("the limiter's semaphore was closed")),
         }
+    }
+}
+
+/// An operation in the queue, for as long as this lives.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl Queued<'_> {
+    fn new(waiting: &AtomicUsize) -> Queued<'_> {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Queued(waiting)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -131,8 +165,10 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(!waiting.is_finished());
+        assert_eq!((limiter.limit(), limiter.waiting()), (1, 1));
         drop(held);
         assert!(waiting.await.unwrap());
+        assert_eq!(limiter.waiting(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,12 @@
 //! One async function per operation, over the driver. Who polls them is the business of `lanes`,
 //! what their arguments and results look like in Python that of `convert`; nothing here knows Python.
 
+pub mod about;
 pub mod admin;
 pub mod backoff;
 pub mod batch;
 pub mod gathered;
+pub mod gauges;
 pub mod limiter;
 pub mod request;
 pub mod session;
@@ -15,7 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::error::Fault;
+use crate::error::{Awaited, Fault, Shortage};
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
 
@@ -104,6 +106,10 @@ pub async fn carry_out(session: &Session, prepared: Prepared) -> Result<Reply, F
             Fault::Closed
         } else {
             let shortage = shortage::explain(session, &fault);
+            let awaited_connection = matches!(fault.awaited(), Some(Awaited::Connection { .. }));
+            if awaited_connection || matches!(shortage, Some(Shortage::Exhausted { .. })) {
+                gauges::note_connection_timeout();
+            }
             fault
                 .knowing_namespaces(session.namespaces())
                 .knowing_shortage(shortage)

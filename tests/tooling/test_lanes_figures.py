@@ -25,6 +25,7 @@ from benchmark.lanes.workloads import (
     Target,
     workload_named,
 )
+from benchmark.processes.values import WrongResultError, difference, plain
 
 
 def result(operations: int, *, wall_ns: int = 10**9, cpu_ns: int = 10**9, p50: int = 1_000, p99: int = 2_000) -> Any:
@@ -92,10 +93,10 @@ def test_what_is_expected_passes_and_a_changed_value_does_not(kind: str) -> None
     operations = 3
     right = json.loads(json.dumps(verifying.expected(kind, operations)))
     verifying.check_results("fake", kind, right, operations)
-    with pytest.raises(verifying.WrongResultError, match="2 results of"):
+    with pytest.raises(WrongResultError, match="2 results of"):
         verifying.check_results("fake", kind, right[:-1], operations)
     right[-1] = {"map": []}
-    with pytest.raises(verifying.WrongResultError, match=f"fake: result 2 of {kind} is wrong"):
+    with pytest.raises(WrongResultError, match=f"fake: result 2 of {kind} is wrong"):
         verifying.check_results("fake", kind, right, operations)
 
 
@@ -103,20 +104,20 @@ def test_what_is_expected_passes_and_a_changed_value_does_not(kind: str) -> None
     ("name", "wrong"), [("age", 1.0), ("score", 1), ("embedding", "text"), ("active", 1), ("name", b"bytes")]
 )
 def test_a_value_of_another_kind_is_a_difference(name: str, wrong: Any) -> None:
-    want = records.plain(records.bins_of(3, 1))
-    got = records.plain({**records.bins_of(3, 1), name: wrong})
-    assert verifying.difference(want, want) is None
-    assert f"it[{name!r}]" in (verifying.difference(got, want) or "")
+    want = plain(records.bins_of(3, 1))
+    got = plain({**records.bins_of(3, 1), name: wrong})
+    assert difference(want, want) is None
+    assert f"it[{name!r}]" in (difference(got, want) or "")
 
 
 def test_a_missing_record_is_named() -> None:
-    want, got = records.plain({"a": 1, "b": 2}), records.plain({"a": 1, "c": 2})
-    assert verifying.difference(got, want) == "it lacks ['b'] and has ['c']"
+    want, got = plain({"a": 1, "b": 2}), plain({"a": 1, "c": 2})
+    assert difference(got, want) == "it lacks ['b'] and has ['c']"
 
 
 def test_values_that_no_client_should_return_are_refused() -> None:
     with pytest.raises(TypeError, match="set"):
-        records.plain({"bin": {1, 2}})
+        plain({"bin": {1, 2}})
 
 
 def test_every_slot_visits_every_record_and_batches_have_no_key_twice() -> None:

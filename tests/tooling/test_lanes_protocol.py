@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.lanes.verifying import OPERATIONS, WrongResultError, check_results
-from benchmark.lanes.workers import Worker, WorkerError
+from benchmark.lanes.verifying import OPERATIONS, check_results
+from benchmark.processes.values import WrongResultError
+from benchmark.processes.worker import Worker, WorkerError
 
 FAKE = Path(__file__).with_name("lanes_fake_client.py")
 

@@ -57,7 +57,8 @@ class ServerProcess:
             env=environment,
         )
         self.pid = self._process.pid
-        self._finalizer = weakref.finalize(self, _end, self._process)
+        self._owner = os.getpid()
+        self._finalizer = weakref.finalize(self, _end, self._process, self._owner)
         try:
             self._call("start", **arguments)
         except BaseException:
@@ -113,11 +114,19 @@ class ServerProcess:
         self._call("truncate", namespace=namespace, set_name=set_name)
 
     def stop(self) -> None:
-        """End the process. Stopping twice does nothing."""
+        """End the process. Stopping twice does nothing, nor does stopping in the child of a fork."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._finalizer()
 
     def _call(self, name: str, **arguments: Any) -> Any:
+        if os.getpid() != self._owner:
+            # The pipes and the lock are the parent's: two processes would take each other's replies.
+            raise RuntimeError(
+                "this embedded server was started before the process forked and is controlled by the parent: "
+                "start another one here"
+            )
         request = json.dumps({"call": name, "arguments": arguments}).encode() + b"\n"
         with self._lock:
             if not self._finalizer.alive:
@@ -177,7 +186,7 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes) -> bytes:
     return line
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
     """End the process by ending its input; by force if that is not enough."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -186,6 +195,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             except BrokenPipeError:
                 # A request was left unsent because the process had ended already.
                 continue
+    if os.getpid() != owner:
+        # Not this process's child: asking is enough to find out that there is nothing to wait for.
+        process.poll()
+        return
+    # Its input does not end as long as a child of a fork has it, too.
+    process.terminate()
     try:
         process.wait(timeout=_EXIT_SECONDS)
     except subprocess.TimeoutExpired:

@@ -5,6 +5,7 @@
 mod ahead;
 mod arrival;
 mod socket;
+pub mod tally;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,6 +21,7 @@ use tokio::net::ToSocketAddrs;
 use crate::replies::{self, Exchange, Single};
 use ahead::Ahead;
 use socket::Socket;
+use tally::{Connecting, Tally};
 
 pub use arrival::is_unknown as arrivals_are_unknown;
 pub use tokio::net::{lookup_host, TcpListener};
@@ -41,6 +43,7 @@ pub struct TcpStream {
     socket: Socket,
     ahead: Ahead,
     node: NodeId,
+    tally: Tally,
     /// Whether a byte of the reply to the last command has arrived.
     replied: bool,
     /// Takes the bins out of the reply to a batch read; made for the first of them.
@@ -56,7 +59,9 @@ impl TcpStream {
     /// What the operating system or the resolver reports.
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
         ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+        let connecting = Connecting::begin();
         let stream = tokio::net::TcpStream::connect(address).await?;
+        connecting.succeeded();
         let node = stream
             .peer_addr()
             .map_or(NodeId::NONE, |peer| NodeId::intern(&peer.to_string()));
@@ -64,6 +69,7 @@ impl TcpStream {
             socket: Socket::new(stream)?,
             ahead: Ahead::default(),
             node,
+            tally: Tally::of(node),
             replied: false,
             exchange: None,
             single: Single::default(),
@@ -98,6 +104,7 @@ impl TcpStream {
     }
 
     fn begin_write(&self) {
+        self.tally.begin_write();
         current::with(|recorder| {
             recorder.set_node(self.node);
             recorder.on(Event::WriteBegin, now_ns());
@@ -109,12 +116,16 @@ impl TcpStream {
             Poll::Pending => current::note(Event::WritePending),
             Poll::Ready(Ok(bytes)) => {
                 self.replied = false;
+                self.tally.sent(*bytes);
                 current::note(Event::WriteEnd {
                     bytes: *bytes,
                     complete: *bytes == length,
                 });
             }
-            Poll::Ready(Err(_)) => current::note(Event::StreamFailed),
+            Poll::Ready(Err(_)) => {
+                self.tally.failed();
+                current::note(Event::StreamFailed);
+            }
         }
     }
 
@@ -133,6 +144,11 @@ impl TcpStream {
         let before = buffer.filled().len();
         let polled = self.socket.poll_read(cx, buffer, is_late);
         let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.tally.received(bytes);
+        } else if polled.is_ready() {
+            self.tally.failed();
+        }
         if let Some((began, _)) = begun {
             let arrived = self.socket.take_arrival();
             note_read(&polled, bytes, self.replied, (arrived, began));
@@ -254,6 +270,7 @@ impl AsFd for TcpStream {
     /// has bytes nobody asked for is out of step, and they may have been read ahead: the driver then
     /// looks at a connection that is closed.
     fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tally.checked_out();
         current::with(|recorder| {
             recorder.set_node(self.node);
             recorder.on(Event::Probe, now_ns());

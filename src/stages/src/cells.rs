@@ -4,74 +4,54 @@
 use std::sync::atomic::{fence, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
-use crate::histogram::{bump, Counts, Histogram};
+use crate::ends::PackedEnd;
+use crate::histogram::{bump, Histogram};
 use crate::node::NodeId;
-use crate::operation::Outcome;
+use crate::operation::{Lane, Operation};
 use crate::pending::{narrow, Ended, Pending};
 use crate::recorder::{Ending, Recorder};
+use crate::series::{Key, Series};
+use crate::sparse::Sparse;
 use crate::table::Stage;
 use crate::totals::Totals;
 
 /// What one thread has recorded about one operation on one lane.
 pub(crate) struct Cells {
+    operation: Operation,
+    lane: Lane,
     /// Those that have not been added to anything below.
     pending: Pending,
-    /// Operations whose stages were not recorded.
-    unstaged: Walls,
-    /// Operations whose stages were recorded. Every operation is in one of these three, so that
-    /// ending it touches one histogram of whole operations only.
-    staged: Walls,
-    /// Those whose stages were recorded, but which do not count in the metrics.
-    unmeasured: OnceLock<Box<Walls>>,
+    /// Durations of whole operations. Every operation is in one series, so that ending it touches one
+    /// histogram of them only.
+    series: Series,
     failed_in: [AtomicU64; Stage::COUNT],
     stages: [OnceLock<Histogram>; Stage::COUNT],
     pub(crate) deferred: OnceLock<Histogram>,
+    /// How many keys batches had.
+    pub(crate) keys: OnceLock<Sparse>,
     nodes: Box<[OnceLock<Box<NodeSums>>]>,
     /// Odd while the thread is writing; a reader that saw it change reads again.
     version: AtomicU64,
 }
 
-/// How long operations took and how they ended.
-#[derive(Default)]
-struct Walls {
-    nanos: Histogram,
-    outcomes: [AtomicU64; Outcome::COUNT],
-}
-
-impl Walls {
-    #[inline]
-    fn record(&self, outcome: Outcome, nanos: u64) {
-        self.nanos.record(nanos);
-        bump(&self.outcomes[outcome as usize], 1);
-    }
-
-    fn add_to(&self, nanos: &mut Counts, outcomes: &mut [u64; Outcome::COUNT]) {
-        self.nanos.add_to(nanos);
-        for (total, cell) in outcomes.iter_mut().zip(&self.outcomes) {
-            *total += cell.load(Ordering::Relaxed);
-        }
-    }
-}
-
 type NodeSums = [AtomicU64; Stage::COUNT];
 
-impl Default for Cells {
-    fn default() -> Self {
+impl Cells {
+    pub(crate) fn new(operation: Operation, lane: Lane) -> Self {
         Cells {
+            operation,
+            lane,
             pending: Pending::default(),
-            unstaged: Walls::default(),
-            staged: Walls::default(),
-            unmeasured: OnceLock::new(),
+            series: Series::default(),
             failed_in: Default::default(),
             stages: Default::default(),
             deferred: OnceLock::new(),
+            keys: OnceLock::new(),
             nodes: (0..NodeId::COUNT).map(|_| OnceLock::new()).collect(),
             version: AtomicU64::new(0),
         }
     }
-}
 
-impl Cells {
     /// Lets a reader see all of what `write` does, or nothing.
     #[inline]
     pub(crate) fn write(&self, write: impl FnOnce(&Self)) {
@@ -82,15 +62,6 @@ impl Cells {
         write(self);
         self.version
             .store(version.wrapping_add(2), Ordering::Release);
-    }
-
-    #[inline]
-    fn walls(&self, staged: bool, measured: bool) -> &Walls {
-        match (staged, measured) {
-            (false, _) => &self.unstaged,
-            (true, true) => &self.staged,
-            (true, false) => self.unmeasured.get_or_init(Box::default),
-        }
     }
 
     /// Takes notice of an operation that has ended.
@@ -105,14 +76,14 @@ impl Cells {
     /// Adds up what is pending, one histogram after the other.
     #[cold]
     fn settle(&self) {
-        for (place, ended) in self.pending.headers().enumerate() {
-            self.walls(ended.stages, ended.measured)
-                .record(ended.outcome, ended.wall);
-            if let Some(stage) = ended.failed_in {
+        for (place, header) in self.pending.headers().enumerate() {
+            self.series
+                .record(self.operation, self.lane, header.key, header.wall);
+            if let Some(stage) = header.failed_in {
                 bump(&self.failed_in[stage.index()], 1);
             }
-            if ended.stages {
-                self.add_node(ended.node, |stage| self.pending.nanos(place, stage));
+            if header.key.is_staged() {
+                self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
             }
         }
         for (stage, histogram) in Stage::ALL.into_iter().zip(&self.stages) {
@@ -125,31 +96,42 @@ impl Cells {
 
     /// Takes notice of a recorded operation that has ended.
     #[inline]
-    pub(crate) fn end_recorded(&self, recorder: &Recorder, ending: &Ending, measured: bool) {
-        let Some((stages, node)) = recorder.simple_sums() else {
-            return self.end_at_once(&self.add_segments(recorder), ending, measured);
+    pub(crate) fn end_recorded(
+        &self,
+        recorder: &Recorder,
+        ending: &Ending,
+        end: PackedEnd,
+        measured: bool,
+    ) {
+        let mut ended = Ended {
+            stages: None,
+            node: NodeId::NONE,
+            wall: ending.wall,
+            target: recorder.facts.subject.target,
+            end,
+            failed_in: ending.failed_in,
+            measured,
         };
-        if let Some(stages) = narrow(&stages) {
-            self.end(&Ended {
-                stages: Some(stages),
-                node,
-                wall: ending.wall,
-                outcome: ending.outcome,
-                failed_in: ending.failed_in,
-                measured,
-            });
+        let Some((stages, node)) = recorder.simple_sums() else {
+            return self.end_at_once(&self.add_segments(recorder), &ended);
+        };
+        ended.node = node;
+        ended.stages = narrow(&stages);
+        if ended.stages.is_some() {
+            self.end(&ended);
         } else {
             self.add_node(node, |stage| stages[stage.index()]);
-            self.end_at_once(&stages, ending, measured);
+            self.end_at_once(&stages, &ended);
         }
     }
 
     /// Adds an operation that is not simple enough to be pending.
-    fn end_at_once(&self, stages: &[u64; Stage::COUNT], ending: &Ending, measured: bool) {
+    fn end_at_once(&self, stages: &[u64; Stage::COUNT], ended: &Ended) {
         self.add_stages(stages);
-        self.walls(true, measured)
-            .record(ending.outcome, ending.wall);
-        if let Some(stage) = ending.failed_in {
+        let key = Key::new(ended.target, ended.node, ended.end, true, ended.measured);
+        self.series
+            .record(self.operation, self.lane, key, ended.wall);
+        if let Some(stage) = ended.failed_in {
             bump(&self.failed_in[stage.index()], 1);
         }
     }
@@ -195,7 +177,7 @@ impl Cells {
     pub(crate) fn read(&self, totals: &mut Totals) {
         for _ in 0..MAX_READS {
             let before = self.version.load(Ordering::Acquire);
-            let mut copy = Totals::empty(totals.operation, totals.lane);
+            let mut copy = totals.emptied();
             self.add_to(&mut copy);
             fence(Ordering::Acquire);
             if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
@@ -211,17 +193,10 @@ impl Cells {
         self.pending
             .iter()
             .for_each(|ended| totals.add_pending(&ended));
-        for walls in [&self.unstaged, &self.staged] {
-            walls.add_to(&mut totals.durations, &mut totals.ended);
-        }
-        for walls in self
-            .unmeasured
-            .get()
-            .map(AsRef::as_ref)
-            .into_iter()
-            .chain([&self.staged])
-        {
-            walls.add_to(&mut totals.wall, &mut totals.outcomes);
+        self.series
+            .visit(|key, durations| totals.add_series(key, |counts| durations.add_to(counts)));
+        if let Some(keys) = self.keys.get() {
+            keys.add_to(&mut totals.keys);
         }
         for (total, cell) in totals.failed_in.iter_mut().zip(&self.failed_in) {
             *total += cell.load(Ordering::Relaxed);

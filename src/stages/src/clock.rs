@@ -4,7 +4,7 @@
 //! costs half of a call into the kernel's clock page; everywhere else the standard monotonic
 //! clock serves. The choice is made once, before the first operation is recorded.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A reading of both clocks at the same moment.
@@ -27,6 +27,9 @@ const CALIBRATION: Duration = Duration::from_millis(10);
 
 static ORIGIN: OnceLock<Anchor> = OnceLock::new();
 static SCALE: OnceLock<Option<Scale>> = OnceLock::new();
+/// Held while the clock is chosen. The thread that forks takes it, too: a `SCALE` that is just being
+/// set by a thread which the child does not have could never be set there.
+static CHOOSING: Mutex<()> = Mutex::new(());
 
 /// Takes the first anchor. Calling it early (at import) makes a later [`calibrate`] instant.
 pub fn warm_up() {
@@ -35,6 +38,7 @@ pub fn warm_up() {
 
 /// Decides which clock serves, once. May sleep for a few milliseconds the first time.
 pub fn calibrate() {
+    let _choosing = lock_choice();
     SCALE.get_or_init(|| {
         let origin = *ORIGIN.get_or_init(anchor);
         if !counter_is_trusted() {
@@ -47,6 +51,11 @@ pub fn calibrate() {
         let later = anchor();
         scale_between(origin, later)
     });
+}
+
+/// Keeps everybody else from choosing the clock.
+pub(crate) fn lock_choice() -> MutexGuard<'static, ()> {
+    CHOOSING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Nanoseconds since the process's first look at the clock.

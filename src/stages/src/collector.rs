@@ -11,11 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::cells::Cells;
 use crate::clock;
+use crate::ends::PackedEnd;
+use crate::facts::End;
 use crate::histogram::Histogram;
 use crate::node::NodeId;
-use crate::operation::{Lane, Operation, Outcome};
+use crate::operation::{Lane, Operation};
 use crate::pending::Ended;
 use crate::recorder::{Origin, Recorder};
+use crate::sink;
+use crate::sparse::Sparse;
+use crate::target::Target;
 
 pub use crate::totals::Totals;
 
@@ -61,7 +66,8 @@ struct Shard {
 
 impl Shard {
     fn cells(&self, operation: Operation, lane: Lane) -> &Cells {
-        self.cells[operation as usize][lane as usize].get_or_init(Box::default)
+        self.cells[operation as usize][lane as usize]
+            .get_or_init(|| Box::new(Cells::new(operation, lane)))
     }
 }
 
@@ -128,8 +134,8 @@ pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
 
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
 /// counted. `timed` says whether its duration counts in the metrics that are always on, too.
-pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64, timed: bool) {
-    record(&mut recorder, outcome, at, timed);
+pub fn finish(mut recorder: Box<Recorder>, end: End, at: u64, timed: bool) {
+    record(&mut recorder, end, at, timed);
     let _ = IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
         if idle.len() < MAX_IDLE {
@@ -138,23 +144,33 @@ pub fn finish(mut recorder: Box<Recorder>, outcome: Outcome, at: u64, timed: boo
     });
 }
 
-fn record(recorder: &mut Recorder, outcome: Outcome, at: u64, measured: bool) {
+fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
     let origin = recorder.origin();
-    let ending = recorder.close(outcome, at);
+    let ending = recorder.close(end.outcome, at);
+    let packed = PackedEnd::of(&end);
     with_shard(|shard| {
         shard
             .cells(origin.operation, origin.lane)
-            .write(|cells| cells.end_recorded(recorder, &ending, measured));
+            .write(|cells| cells.end_recorded(recorder, &ending, packed, measured));
     });
+    if sink::is_present() {
+        sink::show(|sink| sink.ended(recorder, &ending, &end));
+    }
 }
 
 /// Adds the duration of a finished operation, for the metrics that are always on.
-pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos: u64) {
+pub fn record_duration(
+    (operation, lane): (Operation, Lane),
+    (target, node): (Target, NodeId),
+    end: &End,
+    nanos: u64,
+) {
     let ended = Ended {
         stages: None,
-        node: NodeId::NONE,
+        node,
         wall: nanos,
-        outcome,
+        target,
+        end: PackedEnd::of(end),
         failed_in: None,
         measured: true,
     };
@@ -165,13 +181,29 @@ pub fn record_duration(operation: Operation, lane: Lane, outcome: Outcome, nanos
     });
 }
 
+/// Adds how many keys a batch had.
+pub fn record_keys(operation: Operation, lane: Lane, keys: u32) {
+    with_shard(|shard| {
+        shard.cells(operation, lane).write(|cells| {
+            cells
+                .keys
+                .get_or_init(Sparse::default)
+                .record(u64::from(keys));
+        });
+    });
+}
+
 /// Adds a conversion to Python that happened after the operation had ended.
-pub fn record_deferred(origin: Origin, nanos: u64) {
+pub fn record_deferred(origin: Origin, start: u64, end: u64) {
+    let nanos = end.saturating_sub(start);
     with_shard(|shard| {
         shard.cells(origin.operation, origin.lane).write(|cells| {
             cells.deferred.get_or_init(Histogram::default).record(nanos);
         });
     });
+    if sink::is_present() {
+        sink::show(|sink| sink.converted(origin, start, nanos));
+    }
 }
 
 /// How many operations could not be recorded.
@@ -184,6 +216,16 @@ pub fn dropped() -> u64 {
 /// are left out.
 #[must_use]
 pub fn totals() -> Vec<Totals> {
+    read(false)
+}
+
+/// As [`totals`], with what the durations are made of.
+#[must_use]
+pub fn totals_with_series() -> Vec<Totals> {
+    read(true)
+}
+
+fn read(with_series: bool) -> Vec<Totals> {
     let registry = lock_registry();
     let mut all = Vec::new();
     for &operation in Operation::ALL {
@@ -194,7 +236,7 @@ pub fn totals() -> Vec<Totals> {
                 .filter_map(|shard| shard.cells[operation as usize][lane as usize].get())
                 .peekable();
             if cells.peek().is_some() {
-                let mut totals = Totals::empty(operation, lane);
+                let mut totals = Totals::empty(operation, lane, with_series);
                 cells.for_each(|cells| cells.read(&mut totals));
                 all.push(totals);
             }

@@ -9,6 +9,7 @@ use std::mem::ManuallyDrop;
 use crate::clock::now_ns;
 use crate::collector;
 use crate::event::Event;
+use crate::facts::End;
 use crate::node::NodeId;
 use crate::operation::Outcome;
 use crate::recorder::Recorder;
@@ -72,7 +73,7 @@ impl Drop for Installed {
     fn drop(&mut self) {
         if self.active {
             if let Some(recorder) = replace(self.previous.take()) {
-                collector::finish(recorder, Outcome::ClientError, now_ns(), false);
+                collector::finish(recorder, End::of(Outcome::ClientError), now_ns(), false);
             }
         }
     }
@@ -92,23 +93,10 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     })
 }
 
-/// The time, if an operation is being recorded on this thread.
-#[inline]
-#[must_use]
-pub fn stamp() -> Option<u64> {
-    with(|_| now_ns())
-}
-
 /// Reports an event that happens now.
 #[inline]
 pub fn note(event: Event) {
     with(|recorder| recorder.on(event, now_ns()));
-}
-
-/// Reports an event that happened at `at`.
-#[inline]
-pub fn note_at(event: Event, at: u64) {
-    with(|recorder| recorder.on(event, at));
 }
 
 /// The operation talks to `node` from now on.

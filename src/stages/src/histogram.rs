@@ -111,8 +111,20 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Adds values to a bucket, without their sum.
+    #[inline]
+    pub(crate) fn add(&mut self, bucket: usize, count: u64) {
+        self.buckets[bucket] += count;
+    }
+
+    /// The buckets in which there are values, with how many.
+    pub fn buckets(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let all = self.buckets.iter().copied().enumerate();
+        all.filter(|(_, count)| *count > 0)
+    }
+
     /// Adds a value.
-    pub(crate) fn record(&mut self, value: u64) {
+    pub fn record(&mut self, value: u64) {
         self.buckets[bucket_of(value)] += 1;
         self.sum += value;
         self.max = self.max.max(value);
@@ -174,6 +186,25 @@ impl Counts {
         self.max
     }
 
+    /// Adds so many zeros.
+    pub fn add_zeros(&mut self, count: u64) {
+        self.buckets[0] += count;
+    }
+
+    /// [`Counts::at_most`] for limits that grow.
+    #[must_use]
+    pub fn at_most_each(&self, limits: &[u64]) -> Vec<u64> {
+        let (mut bucket, mut seen) = (0, 0);
+        let at_most = |limit: &u64| {
+            while bucket < BUCKETS && bounds_of(bucket).1 <= limit.saturating_add(1) {
+                seen += self.buckets[bucket];
+                bucket += 1;
+            }
+            seen
+        };
+        limits.iter().map(at_most).collect()
+    }
+
     /// How many values are at most `limit` nanoseconds, by buckets that lie wholly below it.
     #[must_use]
     pub fn at_most(&self, limit: u64) -> u64 {
@@ -231,6 +262,15 @@ mod tests {
             prop_assert!((reported / exact - 1.0).abs() <= 0.02, "{} against {}", reported, exact);
             prop_assert_eq!(counts.max, values[values.len() - 1]);
             prop_assert_eq!(counts.count(), values.len() as u64);
+        }
+
+        #[test]
+        fn limits_together_are_limits_one_by_one(values in prop::collection::vec(0u64..1_000_000_000, 0..100), mut limits in prop::collection::vec(0u64..1_000_000_000, 1..30)) {
+            let mut counts = Counts::default();
+            values.iter().for_each(|value| counts.record(*value));
+            limits.sort_unstable();
+            let one_by_one: Vec<u64> = limits.iter().map(|limit| counts.at_most(*limit)).collect();
+            prop_assert_eq!(counts.at_most_each(&limits), one_by_one);
         }
 
         #[test]

@@ -4,11 +4,15 @@
 //! Nothing here knows Python, Tokio or the Aerospike protocol. The runtime crate and the lanes
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
+pub mod attempts;
 mod cells;
 pub mod clock;
 pub mod collector;
 pub mod current;
+mod ends;
 pub mod event;
+pub mod exemplar;
+pub mod facts;
 pub mod histogram;
 pub mod hold;
 pub mod invariants;
@@ -17,17 +21,24 @@ pub mod observed;
 pub mod operation;
 mod pending;
 pub mod recorder;
+pub mod series;
+pub mod sink;
+mod sparse;
 pub mod summary;
 pub mod table;
+pub mod target;
 pub mod timeline;
 mod totals;
 pub mod track;
 
+pub use attempts::Attempts;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
+pub use facts::{End, Facts, Subject};
 pub use node::NodeId;
 pub use observed::{Observation, Observed};
 pub use operation::{Lane, Operation, Outcome};
 pub use recorder::{Origin, Recorder};
 pub use summary::Summary;
 pub use table::Stage;
+pub use target::Target;

@@ -9,11 +9,13 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
 
+use crate::attempts::Attempts;
 use crate::clock::now_ns;
 use crate::collector;
 use crate::current;
 use crate::event::Event;
-use crate::operation::{Lane, Outcome};
+use crate::facts::End;
+use crate::operation::Lane;
 use crate::recorder::Recorder;
 use crate::track::TrackSlot;
 
@@ -43,6 +45,7 @@ struct Poller {
     recorder: Option<Box<Recorder>>,
     wake: Option<Stamped>,
     polled: bool,
+    attempts: Attempts,
     /// When the polling thread last waited to be attached to the interpreter.
     gil_wait: Option<(u64, u64)>,
 }
@@ -61,7 +64,7 @@ impl Poller {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let Some(mut recorder) = self.recorder.take() else {
-            return poll(cx);
+            return self.attempts.scope(|| poll(cx));
         };
         let driven = current::due_since();
         let stamped = match driven {
@@ -74,10 +77,10 @@ impl Poller {
         };
         self.resume(&mut recorder, woken, driven.is_some());
         let installed = current::install(recorder);
-        let outcome = match &stamped {
+        let outcome = self.attempts.scope(|| match &stamped {
             Some((_, waker)) => poll(&mut Context::from_waker(waker)),
             None => poll(cx),
-        };
+        });
         self.recorder = installed.take();
         match &mut self.recorder {
             Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
@@ -147,6 +150,8 @@ pub struct Observation<T> {
     pub value: T,
     /// The recorder, when the operation is recorded.
     pub recorder: Option<Box<Recorder>>,
+    /// What is known of its attempts in any case.
+    pub attempts: Attempts,
 }
 
 pin_project! {
@@ -160,7 +165,7 @@ pin_project! {
     impl<F> PinnedDrop for Observed<F> {
         fn drop(this: Pin<&mut Self>) {
             if let Some(recorder) = this.project().poller.recorder.take() {
-                collector::finish(recorder, Outcome::Cancelled, now_ns(), false);
+                collector::finish(recorder, End::CANCELLED, now_ns(), false);
             }
         }
     }
@@ -200,6 +205,7 @@ impl<F: Future> Future for Observed<F> {
             .map(|value| Observation {
                 value,
                 recorder: this.poller.recorder.take(),
+                attempts: this.poller.attempts,
             })
     }
 }
@@ -235,6 +241,34 @@ pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
             slot,
         )),
         None => Err(future),
+    }
+}
+
+pin_project! {
+    /// A task that nobody records, whose attempts are told apart from those of others all the same.
+    pub struct Apart<F> {
+        #[pin]
+        future: F,
+        attempts: Attempts,
+    }
+}
+
+impl<F> Apart<F> {
+    /// Wraps a future that is about to be spawned.
+    pub fn new(future: F) -> Self {
+        Apart {
+            future,
+            attempts: Attempts::default(),
+        }
+    }
+}
+
+impl<F: Future> Future for Apart<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.attempts.scope(|| this.future.poll(cx))
     }
 }
 

@@ -20,6 +20,19 @@ macro_rules! operations {
             pub const fn name(self) -> &'static str {
                 match self { $( Operation::$variant => $name, )* }
             }
+
+            /// Whether it is about many records.
+            #[must_use]
+            pub const fn is_batch(self) -> bool {
+                matches!(
+                    self,
+                    Operation::BatchRead
+                        | Operation::BatchWrite
+                        | Operation::BatchWriteNumpy
+                        | Operation::BatchOperate
+                        | Operation::BatchRemove
+                )
+            }
         }
     };
 }

@@ -9,10 +9,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::ends::PackedEnd;
 use crate::histogram::bump;
 use crate::node::NodeId;
-use crate::operation::Outcome;
+use crate::series::Key;
 use crate::table::Stage;
+use crate::target::Target;
 
 /// How many operations are gathered. Adding them up takes a microsecond or two, which the last of them
 /// has to wait for.
@@ -24,27 +26,48 @@ const WALL: usize = STAGE_WORDS;
 const REST: usize = STAGE_WORDS + 1;
 const WORDS: usize = STAGE_WORDS + 2;
 
+/// Where the rest has the stage it failed in; the other bits are the key.
+const FAILED_IN: u32 = 48;
+
 /// What is kept of an operation that had no tasks and talked to one node at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ended<Stages = Option<[u32; Stage::COUNT]>> {
-    /// Nanoseconds by stage, if they were recorded.
-    pub(crate) stages: Stages,
+pub(crate) struct Ended {
+    /// Nanoseconds by stage; `None` if they were not recorded.
+    pub(crate) stages: Option<[u32; Stage::COUNT]>,
     pub(crate) node: NodeId,
     pub(crate) wall: u64,
-    pub(crate) outcome: Outcome,
+    pub(crate) target: Target,
+    pub(crate) end: PackedEnd,
     pub(crate) failed_in: Option<Stage>,
     /// Whether its duration counts in the metrics that are always on.
     pub(crate) measured: bool,
 }
 
+/// What is kept of an operation beside the times of its stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) key: Key,
+    pub(crate) wall: u64,
+    pub(crate) failed_in: Option<Stage>,
+}
+
 impl Ended {
+    /// What it counts under.
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        Key::new(
+            self.target,
+            self.node,
+            self.end,
+            self.stages.is_some(),
+            self.measured,
+        )
+    }
+
+    #[inline]
     fn rest(&self) -> u64 {
         let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
-        u64::from(self.stages.is_some())
-            | u64::from(self.measured) << 1
-            | (self.outcome as u64) << 8
-            | failed_in << 16
-            | (self.node.index() as u64) << 24
+        self.key().bits() | failed_in << FAILED_IN
     }
 }
 
@@ -133,18 +156,14 @@ impl Pending {
 
     /// What is there, but for the times of stages.
     #[inline]
-    pub(crate) fn headers(&self) -> impl Iterator<Item = Ended<bool>> + '_ {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = Header> + '_ {
         self.words[..self.len()].iter().map(|words| {
             let rest = words[REST].load(Ordering::Relaxed);
-            Ended {
-                stages: rest & 1 != 0,
-                node: NodeId::from_index((rest >> 24) as usize & 0xff),
+            let failed_in = (rest >> FAILED_IN) as usize & 0xff;
+            Header {
+                key: Key::from_bits(rest & ((1 << FAILED_IN) - 1)),
                 wall: words[WALL].load(Ordering::Relaxed),
-                outcome: Outcome::ALL[(rest >> 8) as usize & 0xff],
-                failed_in: ((rest >> 16) as usize & 0xff)
-                    .checked_sub(1)
-                    .map(|stage| Stage::ALL[stage]),
-                measured: rest & 2 != 0,
+                failed_in: failed_in.checked_sub(1).map(|stage| Stage::ALL[stage]),
             }
         })
     }
@@ -153,13 +172,15 @@ impl Pending {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
         self.headers().enumerate().map(|(place, header)| Ended {
             stages: header
-                .stages
+                .key
+                .is_staged()
                 .then(|| Stage::ALL.map(|stage| self.nanos(place, stage) as u32)),
-            node: header.node,
+            node: header.key.node(),
             wall: header.wall,
-            outcome: header.outcome,
+            target: header.key.target(),
+            end: header.key.end(),
             failed_in: header.failed_in,
-            measured: header.measured,
+            measured: header.key.is_measured(),
         })
     }
 }
@@ -167,6 +188,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::Outcome;
     use proptest::prelude::*;
 
     fn any_ended() -> impl Strategy<Value = Ended> {
@@ -174,16 +196,17 @@ mod tests {
         let rest = (
             0..NodeId::COUNT,
             any::<u64>(),
-            0..Outcome::COUNT,
+            (any::<u16>(), 0..Outcome::COUNT as u64, any::<u8>()),
             prop::option::of(0..Stage::COUNT),
             any::<bool>(),
         );
         (stages, rest).prop_map(
-            |(stages, (node, wall, outcome, failed_in, measured))| Ended {
+            |(stages, (node, wall, (target, outcome, detail), failed_in, measured))| Ended {
                 stages,
                 node: NodeId::from_index(node),
                 wall,
-                outcome: Outcome::ALL[outcome],
+                target: Target::from_index(target),
+                end: PackedEnd::from_bits(outcome | u64::from(detail) << 8),
                 failed_in: failed_in.map(|stage| Stage::ALL[stage]),
                 measured,
             },

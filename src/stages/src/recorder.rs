@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::event::{Event, Stamped};
+use crate::facts::Facts;
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
 use crate::summary::Summary;
@@ -62,6 +63,8 @@ pub struct Recorder {
     /// The stage in which the attempt failed, until another attempt gets a connection.
     failed_in: Option<Stage>,
     attempts: u32,
+    /// What is known besides times.
+    pub facts: Facts,
     /// What only operations with several tasks have, and tests.
     extra: Option<Box<Extra>>,
 }
@@ -99,6 +102,7 @@ impl Recorder {
         self.resume_to = Stage::PoolAcquire;
         self.failed_in = None;
         self.attempts = 0;
+        self.facts = Facts::default();
         self.extra = None;
     }
 
@@ -137,6 +141,7 @@ impl Recorder {
             resume_to: Stage::PoolAcquire,
             failed_in: None,
             attempts: 0,
+            facts: Facts::default(),
             extra: None,
         }
     }
@@ -231,7 +236,8 @@ impl Recorder {
             Event::TimerEnd => self.enter(self.resume_to, at),
             Event::DeadlinePassed => self.failed_in = Some(self.stage()),
             Event::WriteBegin => self.enter(Stage::NetworkWrite, at),
-            Event::WriteEnd { complete, .. } => {
+            Event::WriteEnd { bytes, complete } => {
+                self.facts.bytes_sent += bytes as u64;
                 if complete {
                     self.enter(Stage::NetworkWait, at);
                 }
@@ -249,7 +255,10 @@ impl Recorder {
             }
             Event::Arrived => self.enter(Stage::LoopWait, at),
             Event::ReadBegin => self.enter(Stage::NetworkRead, at),
-            Event::ReadEnd { .. } => self.enter(Stage::Decode, at),
+            Event::ReadEnd { bytes } => {
+                self.facts.bytes_received += bytes as u64;
+                self.enter(Stage::Decode, at);
+            }
             Event::StreamFailed => self.failed_in = Some(self.stage()),
             Event::StreamDropped => {
                 // A pooled connection that was found dead at check-out is not an attempt.
@@ -370,6 +379,8 @@ impl Recorder {
     /// Takes over what a joined task recorded.
     pub fn adopt(&mut self, track: Track) {
         self.attempts += track.attempts;
+        self.facts.bytes_sent += track.bytes_sent;
+        self.facts.bytes_received += track.bytes_received;
         self.extra().tracks.push(track);
     }
 
@@ -380,6 +391,8 @@ impl Recorder {
         Track {
             timeline: self.timeline,
             attempts: self.attempts,
+            bytes_sent: self.facts.bytes_sent,
+            bytes_received: self.facts.bytes_received,
             failed_in: self.failed_in,
             events: self.extra.and_then(|extra| extra.events),
         }

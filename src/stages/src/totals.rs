@@ -5,6 +5,7 @@ use crate::histogram::Counts;
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
 use crate::pending::Ended;
+use crate::series::{Key, SeriesMap};
 use crate::table::Stage;
 
 /// Everything recorded about one operation on one lane.
@@ -28,12 +29,16 @@ pub struct Totals {
     pub stages: Vec<Counts>,
     /// Conversions after the operation's end.
     pub deferred: Counts,
+    /// How many keys batches had.
+    pub keys: Counts,
     /// Nanoseconds by node and stage.
     pub nodes: Vec<[u64; Stage::COUNT]>,
+    /// What `durations` is made of, if that was asked for.
+    pub series: Option<SeriesMap>,
 }
 
 impl Totals {
-    pub(crate) fn empty(operation: Operation, lane: Lane) -> Self {
+    pub(crate) fn empty(operation: Operation, lane: Lane, with_series: bool) -> Self {
         Totals {
             operation,
             lane,
@@ -44,18 +49,49 @@ impl Totals {
             failed_in: [0; Stage::COUNT],
             stages: vec![Counts::default(); Stage::COUNT],
             deferred: Counts::default(),
+            keys: Counts::default(),
             nodes: vec![[0; Stage::COUNT]; NodeId::COUNT],
+            series: with_series.then(SeriesMap::default),
+        }
+    }
+
+    /// The same without anything in it.
+    pub(crate) fn emptied(&self) -> Self {
+        Totals::empty(self.operation, self.lane, self.series.is_some())
+    }
+
+    /// Adds durations of operations of one series.
+    pub(crate) fn add_series(&mut self, key: Key, add: impl Fn(&mut Counts)) {
+        let mut durations = Counts::default();
+        add(&mut durations);
+        let outcome = key.outcome() as usize;
+        let count = durations.count();
+        if key.is_staged() {
+            self.wall.merge(&durations);
+            self.outcomes[outcome] += count;
+        }
+        if !key.is_measured() {
+            return;
+        }
+        self.durations.merge(&durations);
+        self.ended[outcome] += count;
+        if let Some(series) = &mut self.series {
+            series.of(key).merge(&durations);
         }
     }
 
     pub(crate) fn add_pending(&mut self, ended: &Ended) {
+        let outcome = ended.end.outcome as usize;
         if ended.measured {
             self.durations.record(ended.wall);
-            self.ended[ended.outcome as usize] += 1;
+            self.ended[outcome] += 1;
+            if let Some(series) = &mut self.series {
+                series.of(ended.key()).record(ended.wall);
+            }
         }
         let Some(stages) = &ended.stages else { return };
         self.wall.record(ended.wall);
-        self.outcomes[ended.outcome as usize] += 1;
+        self.outcomes[outcome] += 1;
         if let Some(stage) = ended.failed_in {
             self.failed_in[stage.index()] += 1;
         }
@@ -86,12 +122,16 @@ impl Totals {
             mine.merge(theirs);
         }
         self.deferred.merge(&other.deferred);
+        self.keys.merge(&other.keys);
+        if let (Some(mine), Some(theirs)) = (&mut self.series, &other.series) {
+            mine.merge(theirs);
+        }
         for (mine, theirs) in self.nodes.iter_mut().zip(&other.nodes) {
             add(mine, theirs);
         }
     }
 
-    /// What has been added since `earlier`.
+    /// What has been added since `earlier`, without the single series.
     #[must_use]
     pub fn since(&self, earlier: &Totals) -> Totals {
         let minus = |now: u64, then: u64| now.saturating_sub(then);
@@ -110,6 +150,8 @@ impl Totals {
                 .map(|(now, then)| now.since(then))
                 .collect(),
             deferred: self.deferred.since(&earlier.deferred),
+            keys: self.keys.since(&earlier.keys),
+            series: None,
             nodes: self
                 .nodes
                 .iter()

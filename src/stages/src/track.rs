@@ -20,6 +20,10 @@ pub struct Track {
     pub timeline: Timeline,
     /// How many connections it checked out.
     pub attempts: u32,
+    /// Bytes that went to the node.
+    pub bytes_sent: u64,
+    /// Bytes that came back.
+    pub bytes_received: u64,
     /// The stage in which it failed, if it did.
     pub failed_in: Option<Stage>,
     /// Its events, where they are kept.

@@ -8,7 +8,7 @@
 )]
 
 use aerospike_stages::collector::{begin, finish, record_deferred, set_enabled, totals, Totals};
-use aerospike_stages::{Event, Lane, Operation, Outcome, Stage};
+use aerospike_stages::{End, Event, Lane, Operation, Outcome, Stage};
 
 /// A get or put that waits for the network for `wait` nanoseconds, added up.
 fn record(operation: Operation, outcome: Outcome, wait: u64) {
@@ -24,7 +24,7 @@ fn record(operation: Operation, outcome: Outcome, wait: u64) {
         400,
     );
     recorder.on(Event::ReadBegin, 400 + wait);
-    finish(recorder, outcome, 500 + wait, true);
+    finish(recorder, End::of(outcome), 500 + wait, true);
 }
 
 fn totals_of(operation: Operation) -> Option<Totals> {
@@ -107,8 +107,8 @@ fn since_reports_only_what_came_later() {
 fn deferred_conversions_stand_beside_the_wall_time() {
     let recorder = begin(Operation::BatchRead, Lane::Sync, 0);
     let origin = recorder.origin();
-    finish(recorder, Outcome::Ok, 1_000, false);
-    record_deferred(origin, 333);
+    finish(recorder, End::OK, 1_000, false);
+    record_deferred(origin, 2_000, 2_333);
     let totals = totals_of(Operation::BatchRead).unwrap();
     assert_eq!((totals.deferred.count(), totals.deferred.sum), (1, 333));
     assert_eq!(totals.wall.sum, 1_000);

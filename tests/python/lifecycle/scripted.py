@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
 
     from aerospike_py.testing import EmbeddedServer
 
-PREAMBLE = """\
-import asyncio, json, os, sys, threading, time
+IMPORTS = """\
 import aerospike_py
 from aerospike_py.exception import AerospikeTimeoutError, ClientError
+"""
+PREAMBLE = """\
+import asyncio, json, os, sys, threading, time
 CONFIG = {"hosts": [tuple(host) for host in json.loads(os.environ["HOSTS"])]}
 KEY = ("test", "scripts", "k")
 PATIENT = {"total_timeout": 20_000, "socket_timeout": 20_000, "max_retries": 0}
@@ -50,30 +55,42 @@ class ScriptRunner:
         self._folder = folder
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, source: str, *, options: Sequence[str] = (), **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, source: str, *, options: Sequence[str] = (), imports_package: bool = True, **environment: str
+    ) -> subprocess.Popen[str]:
         """Start a script and return at once."""
         path = self._folder / f"script_{len(self._started)}.py"
-        path.write_text(PREAMBLE + textwrap.dedent(source))
+        path.write_text(PREAMBLE + IMPORTS * imports_package + textwrap.dedent(source))
         process = subprocess.Popen(
             [sys.executable, *options, str(path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env={**os.environ, "HOSTS": self._hosts, "PYTHONUNBUFFERED": "1", **environment},
         )
         self._started.append(process)
         return process
 
-    def run(self, source: str, *, timeout: float = 30, options: Sequence[str] = (), **environment: str) -> Finished:
+    def run(
+        self,
+        source: str,
+        *,
+        timeout: float = 30,
+        options: Sequence[str] = (),
+        imports_package: bool = True,
+        **environment: str,
+    ) -> Finished:
         """Run a script to its end."""
-        return finish(self.start(source, options=options, **environment), timeout)
+        process = self.start(source, options=options, imports_package=imports_package, **environment)
+        return finish(process, timeout)
 
     def end(self) -> None:
         """End what still runs."""
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
+            kill(process)
+            if process.stdout is not None and not process.stdout.closed:
                 process.communicate(timeout=10)
 
 
@@ -82,16 +99,27 @@ def finish(process: subprocess.Popen[str], timeout: float = 30) -> Finished:
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
+        kill(process)
         stdout, stderr = process.communicate(timeout=10)
         raise AssertionError(f"hung for {timeout} s\nstdout: {stdout}\nstderr: {stderr}") from None
     return Finished(process.returncode, stdout, stderr)
 
 
-def wait_for_line(process: subprocess.Popen[str], expected: str) -> None:
-    """Wait until a script prints a line."""
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a script with all processes that it has started and that are left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for_line(process: subprocess.Popen[str], expected: str, seconds: float = 60) -> None:
+    """Wait until a script prints a line; one that hangs is killed, and the test fails."""
     assert process.stdout is not None
-    line = process.stdout.readline().rstrip("\n")
+    watchdog = threading.Timer(seconds, kill, (process,))
+    watchdog.start()
+    try:
+        line = process.stdout.readline().rstrip("\n")
+    finally:
+        watchdog.cancel()
     if line != expected:
         finished = finish(process)
         raise AssertionError(f"printed {line!r} instead of {expected!r}\n{finished}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from scripted import finish
 
 if TYPE_CHECKING:
     from aerospike_py.testing import EmbeddedServer
@@ -130,6 +131,57 @@ SCRIPTS = {
         for _ in range(4):
             threading.Thread(target=work).start()
     """,
+    "a client that module globals, a cycle and a thread share": """
+        class Holder:
+            def __init__(self, client):
+                self.client, self.own = client, self
+
+            def __del__(self):
+                self.client.put(KEY, {"a": 1})
+                self.client.batch_write([(KEY, {"a": 1})])
+
+        client = aerospike_py.client(CONFIG).connect()
+        holders = [Holder(client) for _ in range(3)]
+        local = threading.local()
+        local.client = client
+        threading.Thread(target=lambda kept: time.sleep(60), args=(Holder(client),), daemon=True).start()
+        sys.modules["kept"] = client
+    """,
+    "an asynchronous client in a finalizer of a module's end": """
+        class Last:
+            def __init__(self):
+                self.client = asyncio.run(self.connected())
+
+            async def connected(self):
+                return await aerospike_py.async_client(CONFIG).connect()
+
+            async def use(self):
+                await self.client.put(KEY, {"a": 1})
+                await self.client.close()
+
+            def __del__(self, run=asyncio.run):
+                run(self.use())
+
+        last = Last()
+    """,
+    "a loop that is used at exit": """
+        import atexit
+
+        async def use():
+            async with await aerospike_py.async_client(CONFIG).connect() as client:
+                await client.put(KEY, {"a": 1})
+                await client.batch_write([(KEY, {"a": 1})])
+
+        atexit.register(lambda: asyncio.run(use()))
+    """,
+    "clients of pools of threads": """
+        from concurrent.futures import ThreadPoolExecutor
+
+        client = aerospike_py.client(CONFIG).connect()
+        executor = ThreadPoolExecutor(4)
+        for number in range(100):
+            executor.submit(client.put, ("test", "exit", number), {"n": number})
+    """,
     "stages that are recorded": """
         aerospike_py.set_internal_stage_metrics_enabled(True)
         client = aerospike_py.client(CONFIG).connect()
@@ -139,10 +191,38 @@ SCRIPTS = {
 }
 
 
+# Development mode checks memory and shows what was left open; a warning then is a line that fails the test.
+DEVELOPMENT = ("-X", "dev", "-W", "error")
+RECORDED = {"AEROSPIKE_PY_INTERNAL_METRICS": "1"}
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_exit_is_clean(script: ScriptRunner, server: EmbeddedServer, name: str) -> None:
     with server.fault("stall", command="read"):
-        assert script.run(SCRIPTS[name], timeout=20).lines() == []
+        usual = script.start(SCRIPTS[name])
+        recorded = script.start(SCRIPTS[name], options=DEVELOPMENT, **RECORDED)
+        assert finish(usual, timeout=20).lines() == []
+        assert finish(recorded, timeout=20).lines() == []
+
+
+@pytest.mark.parametrize("call", ["client.get(KEY)", "client.batch_read([KEY] * 20)", "client.put(KEY, {'a': 1})"])
+def test_results_arrive_while_the_interpreter_ends(script: ScriptRunner, server: EmbeddedServer, call: str) -> None:
+    """Replies come in at every moment of the end: from before it begins until the process is gone."""
+    source = f"""
+        async def begin():
+            client = await aerospike_py.async_client(CONFIG).connect()
+            for _ in range(200):
+                kept.append({call})
+                kept[-1].add_done_callback(kept.append)
+
+        kept = []
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+    """
+    with server.fault("delay=0ms..150ms"):
+        running = [script.start(source, options=("-X", "faulthandler"), **RECORDED) for _ in range(6)]
+        for process in running:
+            assert finish(process, timeout=20).lines() == []
 
 
 def test_sys_exit_in_a_callback(script: ScriptRunner) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from scripted import finish
 
 if TYPE_CHECKING:
     from aerospike_py.testing import EmbeddedServer
@@ -319,6 +320,72 @@ def test_a_child_that_ends_the_ordinary_way(script: ScriptRunner) -> None:
         options=QUIET,
     )
     assert finished.lines() == ["parent"]
+
+
+@pytest.mark.parametrize("recorded", ["0", "1"])
+def test_a_fork_inside_a_running_loop(script: ScriptRunner, server: EmbeddedServer, recorded: str) -> None:
+    """The child gives up the parent's operations, which end well in the parent, and makes some of its own."""
+    source = """
+        import gc
+
+        async def main():
+            client = await aerospike_py.async_client(CONFIG).connect()
+            await client.put(KEY, {"a": 1})
+            operations = [client.get(KEY, PATIENT) for _ in range(5)]
+            operations += [client.batch_read([KEY] * 20, policy=PATIENT) for _ in range(5)]
+            operations += [client.put(KEY, {"a": 1}, policy=PATIENT)]
+            await asyncio.sleep(0.1)
+            for _ in range(3):
+                child = os.fork()
+                if child == 0:
+                    code = 1
+                    try:
+                        given_up = [operation.cancel() for operation in operations[::2]]
+                        operations.clear()
+                        gc.collect()
+                        own = threading.Thread(target=asyncio.run, args=(use_new_async_client(),))
+                        own.start()
+                        own.join()
+                        code = 5 if all(given_up) else 6
+                    finally:
+                        os._exit(code)
+                children.append(child)
+            results = await asyncio.gather(*operations)
+            assert results[0].bins == {"a": 1} and results[5].to_dict() == {"k": {"a": 1}}
+            await client.close()
+
+        children = []
+        asyncio.run(main())
+        for child in children:
+            _, status = os.waitpid(child, 0)
+            print(os.waitstatus_to_exitcode(status))
+    """
+    with server.fault("delay=700ms"):
+        finished = script.run(with_helpers(source), options=QUIET, AEROSPIKE_PY_INTERNAL_METRICS=recorded)
+    assert finished.lines() == ["5"] * 3
+
+
+def test_forks_while_the_first_client_connects(script: ScriptRunner) -> None:
+    """Connecting for the first time chooses the clock and starts the runtime; a fork must not cut that in half."""
+    source = with_helpers(
+        """
+        def child():
+            use_new_client()
+
+        connecting = threading.Thread(target=use_new_client)
+        connecting.start()
+        children = []
+        while connecting.is_alive() and len(children) < 8:
+            children.append(in_child(child))
+        connecting.join()
+        for each in children:
+            wait(each)
+        print("parent")
+        """
+    )
+    running = [script.start(source, options=QUIET) for _ in range(3)]
+    for process in running:
+        assert finish(process).lines() == ["parent"]
 
 
 def test_preloading_before_forking_workers(script: ScriptRunner) -> None:

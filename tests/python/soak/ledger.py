@@ -80,6 +80,14 @@ class Slot:
         self.version = None
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """A key that was written in doubt, and what it may hold."""
+
+    name: str
+    states: tuple[Version | None, Version | None]
+
+
 def key_of(name: str) -> tuple[str, str, str]:
     return ("test", "soak", name)
 
@@ -157,34 +165,38 @@ class Writer:
             check(bins == slot.version.bins(slot.name), "wrong value", slot, bins)
         self.tally.verified += 1
 
-    def _doubtful(self, slot: Slot, possible: Version | None) -> Generator[Call, Any, None]:
-        """A write may have been applied: the record is as it was, or as the write would have left it."""
+    def _doubt(self, slot: Slot, possible: Version | None) -> Doubt:
+        """A write may have been applied: nobody knows what the key holds, and the slot gets a fresh one."""
         self.tally.in_doubt += 1
-        states = (slot.version, possible)
-        name = slot.name
+        doubt = Doubt(slot.name, (slot.version, possible))
         slot.give_up()
-        try:
-            record = yield Call("get", (key_of(name), READS))
-        except RecordNotFound:
-            check(None in states, "lost record after a write in doubt", name, states)
-        except (AerospikeError, AbandonedError):
-            return
-        else:
-            known = [state.bins(name) for state in states if state is not None]
-            check(record.bins in known, "wrong value after a write in doubt", name, states, record.bins)
-            self.tally.verified += 1
+        return doubt
+
+    def _settle(self, doubts: Sequence[Doubt]) -> Generator[Call, Any, None]:
+        """Each record is as it was, or as the write would have left it."""
+        for doubt in doubts:
+            try:
+                record = yield Call("get", (key_of(doubt.name), READS))
+            except RecordNotFound:
+                check(None in doubt.states, "lost record after a write in doubt", doubt)
+            except (AerospikeError, AbandonedError):
+                continue
+            else:
+                known = [state.bins(doubt.name) for state in doubt.states if state is not None]
+                check(record.bins in known, "wrong value after a write in doubt", doubt, record.bins)
+                self.tally.verified += 1
 
     def _write(self, call: Call, slot: Slot, becomes: Version | None) -> Generator[Call, Any, Any]:
         """Carry out a write, and return its answer; ``None`` if there is none."""
         try:
             answer = yield call
         except AbandonedError:
-            yield from self._doubtful(slot, becomes)
+            yield from self._settle([self._doubt(slot, becomes)])
         except RecordNotFound:
             check(slot.version is None, "lost record", slot)
         except AerospikeError as error:
             if error.in_doubt:
-                yield from self._doubtful(slot, becomes)
+                yield from self._settle([self._doubt(slot, becomes)])
         else:
             slot.version = becomes
             return answer
@@ -264,11 +276,14 @@ class Writer:
             result = yield Call("batch_write", (records, WRITES))
         except (AerospikeError, AbandonedError) as error:
             if isinstance(error, AbandonedError) or error.in_doubt:
-                for slot, version in zip(slots, versions, strict=True):
-                    yield from self._doubtful(slot, version)
+                pairs = zip(slots, versions, strict=True)
+                yield from self._settle([self._doubt(slot, version) for slot, version in pairs])
             return
+        # Whoever drives the writer may stop at any call: all slots are up to date before the next one.
+        doubts = []
         for slot, version, row in zip(slots, versions, result.batch_records, strict=True):
             if row.result == aerospike_py.AEROSPIKE_OK:
                 slot.version = version
             elif row.in_doubt:
-                yield from self._doubtful(slot, version)
+                doubts.append(self._doubt(slot, version))
+        yield from self._settle(doubts)

@@ -1,4 +1,4 @@
-"""The processes of clients, from the parent's side of the protocol in `serving`."""
+"""The processes of clients, from the parent's side of the protocol in `answering`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from benchmark.lanes.clients import ROOT
+from benchmark.processes.places import ROOT
 
 REPLY_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -39,6 +39,7 @@ class Worker:
         self._patience = patience
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._pending = b""
+        self._show: Callable[[Any], None] = lambda tick: None
         self._process = subprocess.Popen(
             [*command, json.dumps(job)],
             cwd=ROOT,
@@ -69,6 +70,10 @@ class Worker:
         self.send(call, **arguments)
         return self.reply(call, self._patience + float(arguments.get("seconds") or 0))
 
+    def on_tick(self, show: Callable[[Any], None]) -> None:
+        """Have what comes before a reply shown; otherwise it is passed over."""
+        self._show = show
+
     def send(self, call: str, **arguments: Any) -> None:
         request = json.dumps({"call": call, **arguments}) + "\n"
         assert self._process.stdin is not None
@@ -80,7 +85,15 @@ class Worker:
             raise WorkerError(f"{self.name} is gone before {call}: {self._last_words()}") from error
 
     def reply(self, call: str, seconds: float) -> dict[str, Any]:
-        line = self._line(call, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self._answer(call, deadline)
+            if "tick" not in answer:
+                return answer
+            self._show(answer["tick"])
+
+    def _answer(self, call: str, deadline: float) -> dict[str, Any]:
+        line = self._line(call, deadline)
         try:
             answer = json.loads(line)
         except ValueError as error:

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmark.lanes.clients import RELEASED, ROOT
+from benchmark.processes.places import RELEASED, ROOT
 
 PROFILE = "wheel (see Cargo.toml and scripts/build-as-released)"
 

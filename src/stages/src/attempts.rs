@@ -1,0 +1,178 @@
+//! What is known of the attempts of the operation or task that this thread polls, whether or not its
+//! stages are recorded: which node they went to, how many there were, and since when a connection is
+//! waited for.
+//!
+//! A thread-local carries it for the length of one poll, as [`crate::current`] does for recorders.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::now_ns;
+use crate::histogram::Counts;
+use crate::node::NodeId;
+
+/// The attempts of one operation or task so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attempts {
+    /// Since when the next one waits for a connection; zero if it does not.
+    waits_since: u64,
+    node: NodeId,
+    several_nodes: bool,
+    count: u8,
+    /// An operation or a task is polled, not something nobody knows.
+    scoped: bool,
+}
+
+thread_local! {
+    static CURRENT: Cell<Attempts> = const { Cell::new(Attempts::NONE) };
+}
+
+/// Waits for a connection that ended with one.
+static WAITS: Mutex<Option<Counts>> = Mutex::new(None);
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn lock_waits() -> MutexGuard<'static, Option<Counts>> {
+    WAITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Attempts {
+    const NONE: Attempts = Attempts {
+        waits_since: 0,
+        node: NodeId::NONE,
+        several_nodes: false,
+        count: 0,
+        scoped: false,
+    };
+
+    /// The node that all attempts went to, if it was one.
+    #[inline]
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        if self.several_nodes {
+            NodeId::NONE
+        } else {
+            self.node
+        }
+    }
+
+    /// Has the attempts of what is polled counted here.
+    #[inline]
+    pub(crate) fn scope<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        struct Restore<'a>(&'a mut Attempts, Attempts);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                *self.0 = CURRENT.replace(self.1);
+            }
+        }
+        self.scoped = true;
+        let previous = CURRENT.replace(*self);
+        let _restore = Restore(self, previous);
+        poll()
+    }
+}
+
+/// An attempt begins to talk to `node`. Returns whether it is another one of the same operation or task.
+#[inline]
+pub fn begin(node: NodeId) -> bool {
+    let mut attempts = CURRENT.get();
+    if !attempts.scoped {
+        return false;
+    }
+    let again = attempts.count > 0;
+    attempts.several_nodes |= again && attempts.node != node;
+    attempts.node = node;
+    attempts.count = attempts.count.saturating_add(1);
+    if attempts.waits_since != 0 {
+        end_wait(&mut attempts);
+    }
+    CURRENT.set(attempts);
+    again
+}
+
+#[cold]
+fn end_wait(attempts: &mut Attempts) {
+    let waited = now_ns().saturating_sub(std::mem::take(&mut attempts.waits_since));
+    lock_waits().get_or_insert_default().record(waited);
+}
+
+/// The operation or task has to wait until there is a connection. The wait lasts until the next attempt
+/// begins; whoever ends without one is not among the waits.
+#[cold]
+pub fn wait() {
+    let mut attempts = CURRENT.get();
+    if attempts.scoped && attempts.waits_since == 0 {
+        attempts.waits_since = now_ns();
+        CURRENT.set(attempts);
+    }
+}
+
+/// Waits for a connection that ended with one, in nanoseconds.
+#[must_use]
+pub fn waits() -> Counts {
+    lock_waits().clone().unwrap_or_default()
+}
+
+/// Somebody sleeps until there is a connection, or before another attempt; for as long as this lives.
+#[derive(Debug)]
+pub struct Waiting(());
+
+impl Waiting {
+    /// The sleep begins.
+    #[must_use]
+    pub fn begin() -> Waiting {
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        wait();
+        Waiting(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many operations and tasks sleep until there is a connection, or before another attempt.
+#[must_use]
+pub fn waiting() -> u64 {
+    WAITING.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_count_where_they_are_polled() {
+        let (one, two) = (NodeId::intern("attempts:1"), NodeId::intern("attempts:2"));
+        assert!(!begin(one) && !begin(one), "nobody is polled");
+        let (mut outer, mut inner) = (Attempts::default(), Attempts::default());
+        outer.scope(|| {
+            assert!(!begin(one));
+            inner.scope(|| assert!(!begin(two)));
+            assert!(begin(one));
+        });
+        assert_eq!((outer.node(), inner.node()), (one, two));
+        outer.scope(|| assert!(begin(two)));
+        assert_eq!(outer.node(), NodeId::NONE);
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_next_attempt() {
+        let node = NodeId::intern("attempts:3");
+        let before = waits().count();
+        let mut attempts = Attempts::default();
+        attempts.scope(|| {
+            let sleep = Waiting::begin();
+            assert!(waiting() > 0);
+            drop(sleep);
+            drop(Waiting::begin());
+        });
+        assert_eq!(waits().count(), before);
+        attempts.scope(|| begin(node));
+        assert_eq!(waits().count(), before + 1);
+        attempts.scope(|| begin(node));
+        assert_eq!(waits().count(), before + 1);
+    }
+}

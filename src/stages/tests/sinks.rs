@@ -1,0 +1,85 @@
+//! Sinks see what has ended, with its facts, and nothing after they have been removed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::sync::{Arc, Mutex};
+
+use aerospike_stages::collector::{begin, finish, record_deferred};
+use aerospike_stages::recorder::Ending;
+use aerospike_stages::sink::{self, Sink};
+use aerospike_stages::{
+    End, Event, Facts, Lane, Operation, Origin, Outcome, Recorder, Subject, Target,
+};
+
+#[derive(Default)]
+struct Kept {
+    ended: Mutex<Vec<(Origin, Facts, u64, End)>>,
+    converted: Mutex<Vec<(Origin, u64, u64)>>,
+}
+
+impl Sink for Kept {
+    fn ended(&self, recorder: &Recorder, ending: &Ending, end: &End) {
+        let mut all = self.ended.lock().unwrap();
+        all.push((recorder.origin(), recorder.facts, ending.wall, *end));
+    }
+
+    fn converted(&self, origin: Origin, start: u64, nanos: u64) {
+        self.converted.lock().unwrap().push((origin, start, nanos));
+    }
+}
+
+#[test]
+fn a_sink_sees_what_ends_while_it_is_there() {
+    let kept = Arc::new(Kept::default());
+    let present: Arc<dyn Sink> = kept.clone();
+    let operation = |end: End| {
+        let mut recorder = begin(Operation::BatchRead, Lane::Sync, 100);
+        recorder.facts.subject = Subject {
+            target: Target::of_several("sink-test"),
+            sets: 2,
+            keys: 7,
+        };
+        let origin = recorder.origin();
+        recorder.on(
+            Event::WriteEnd {
+                bytes: 30,
+                complete: false,
+            },
+            150,
+        );
+        recorder.on(
+            Event::WriteEnd {
+                bytes: 12,
+                complete: true,
+            },
+            160,
+        );
+        recorder.on(Event::ReadEnd { bytes: 500 }, 170);
+        finish(recorder, end, 300, false);
+        origin
+    };
+    operation(End::OK);
+    sink::add(present.clone());
+    let failed = End {
+        error: Some("ServerError"),
+        code: Some(4),
+        ..End::of(Outcome::ServerError)
+    };
+    let origin = operation(failed);
+    record_deferred(origin, 400, 450);
+    sink::remove(&present);
+    operation(End::OK);
+
+    let ended = kept.ended.lock().unwrap();
+    let [(seen, facts, wall, end)] = ended.as_slice() else {
+        panic!("one operation was to be seen, not {}", ended.len());
+    };
+    assert_eq!((*seen, *wall, *end), (origin, 200, failed));
+    assert_eq!((facts.bytes_sent, facts.bytes_received), (42, 500));
+    assert_eq!((facts.subject.keys, facts.subject.sets), (7, 2));
+    assert_eq!(*kept.converted.lock().unwrap(), [(origin, 400, 50)]);
+}

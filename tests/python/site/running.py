@@ -1,0 +1,66 @@
+"""Runs the blocks of a page one after the other: Python in one namespace on one event loop, shell commands in bash.
+
+Both work in a folder of the page's own. The address that the pages connect to is replaced by that of the tests' server.
+"""
+
+import ast
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pages import Block
+
+ADDRESS = '[("127.0.0.1", 3000)]'
+COMMAND_SECONDS = 60
+
+
+class Page:
+    """The blocks that have been run so far, and the names they have left."""
+
+    def __init__(self, name: str, folder: Path, names: dict[str, Any]) -> None:
+        self.name = name
+        self.folder = folder
+        self.names = names
+
+    def connecting(self, code: str) -> str:
+        """Return the code, connecting to the tests' server."""
+        return code.replace(ADDRESS, repr(self.names["hosts"]))
+
+    async def run(self, block: Block) -> None:
+        """Run a block, or write it if it is a file."""
+        if block.title is not None:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.connecting(block.code))
+        elif block.is_python:
+            await self.run_python(block)
+        else:
+            for command in block.commands():
+                await asyncio.to_thread(self.run_command, command)
+
+    async def run_python(self, block: Block) -> None:
+        tree = ast.parse(self.connecting(block.code), self.name)
+        ast.increment_lineno(tree, block.line - 1)
+        code = compile(tree, self.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        running = eval(code, self.names)
+        if inspect.iscoroutine(running):
+            await running
+
+    def run_command(self, command: str) -> None:
+        environment = dict(os.environ)
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=COMMAND_SECONDS,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
