@@ -1,4 +1,4 @@
-"""The commands `run`, `list`, `report`, `compare` and `self-check`, for `python -m benchmark` and those that delegate."""
+"""The commands `run`, `list`, `report`, `compare` and `self-check`, for `python -m benchmark` and whoever delegates."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 With the builder a read is `session.query(key).execute()` and the first row of its stream, a write
 `session.upsert(key).put(bins).execute()`; with `--fast` they are `session.get(key)` and `session.put(key, bins)`. A
-batch is `session.query(keys).execute()` either way, whose rows the driver puts into a dictionary `{user_key: bins}`. `Key`
-objects are made beforehand. Its `AsyncPool` runs several loops.
+batch is `session.query(keys).execute()` either way, whose rows the driver puts into a dictionary `{user_key: bins}`.
+`Key` objects are made beforehand. Its `AsyncPool` runs several loops.
 """
 
 from __future__ import annotations

@@ -128,7 +128,9 @@ def within(request: Request, cells: Sequence[Cell], clients: Sequence[Client]) -
     seconds = (request.minutes * 60 - fixed) / max(1, members * request.rounds)
     if seconds < _LEAST_SECONDS:
         least = (fixed + members * request.rounds * _LEAST_SECONDS) / 60
-        raise ValueError(f"{request.minutes:g} minutes are too few for {members} clients in cells: {least:.0f} at least")
+        raise ValueError(
+            f"{request.minutes:g} minutes are too few for {members} clients in cells: {least:.0f} at least"
+        )
     return replace(request, seconds=math.floor(seconds * 100) / 100, minutes=None)
 
 

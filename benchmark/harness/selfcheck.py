@@ -17,9 +17,7 @@ OURS, AGAIN, SLOWED = "ours", "ours-again", "ours-slowed"
 def verdicts(document: dict[str, Any]) -> dict[str, list[comparing.Comparison]]:
     """What `compare` says of the same client again, and of one that was slowed down."""
     old = results.renamed(document, OURS, OURS)
-    return {
-        name: comparing.files(old, results.renamed(document, name, OURS)) for name in (AGAIN, SLOWED)
-    }
+    return {name: comparing.files(old, results.renamed(document, name, OURS)) for name in (AGAIN, SLOWED)}
 
 
 def passed(found: dict[str, list[comparing.Comparison]]) -> bool:

@@ -174,7 +174,7 @@ class OnALoop:
         self._loop = new_loop(job.loop)
         asyncio.set_event_loop(self._loop)
         self.loop_name = name_of(self._loop)
-        self._session = self._loop.run_until_complete(_awaited(connect(job)))
+        self._session: AsyncSession = self._loop.run_until_complete(_awaited(connect(job)))
         self._steps: list[AsyncStep]
         if work.kind == "cold":
             self._steps = [sessions.async_cold_step(lambda: connect(job), work, slot, slots) for slot in range(slots)]
@@ -233,7 +233,7 @@ class OnAPool:
         self._loop = new_loop("default")
         asyncio.set_event_loop(self._loop)
         self.loop_name = f"{job.threads} loops"
-        self._pool = self._loop.run_until_complete(_awaited(connect(job)))
+        self._pool: Pool = self._loop.run_until_complete(_awaited(connect(job)))
 
     def verify(self, operations: int) -> list[Any]:
         found: list[Any] = []

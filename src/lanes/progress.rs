@@ -234,6 +234,7 @@ impl Shared {
             _ => return Ok(()),
         }
         if let Some(call) = state.call.as_mut() {
+            call.loop_has_come();
             call.enter(Stage::EventLoopResume);
         }
         let (callbacks, this) = (std::mem::take(&mut state.callbacks), state.this.take());

@@ -1,8 +1,10 @@
-//! The bare driver as a client of `make bench-lanes`: `aerospike-core` on its stock runtime shim, default policies.
+//! The bare driver as a client of the benchmarks: `aerospike-core` on its stock runtime shim, default policies.
 //!
-//! Speaks the protocol of `benchmark/lanes/serving.py` and follows the order of `benchmark/lanes/records.py`. What an
-//! operation is lives in `operations`, closed loops and their figures in `rounds`, system calls for figures in `usage`.
+//! For `make bench-lanes` it speaks the protocol of `benchmark/lanes/serving.py` and follows the order of
+//! `benchmark/lanes/records.py`: what an operation is lives in `operations`, closed loops and their figures in `rounds`,
+//! system calls for figures in `usage`. With `--harness` it does the same for `python -m benchmark`; that is `harness`.
 
+mod harness;
 mod operations;
 mod rounds;
 mod usage;
@@ -18,19 +20,39 @@ use rounds::{Lane, Limit, Server};
 
 type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-const USAGE: &str = "usage: aerospike-lanes-core [--own-runtimes] JOB";
+const USAGE: &str = "usage: aerospike-lanes-core [--own-runtimes] JOB, or --harness [--lifted] JOB";
+
+/// Who answers the requests of the parent.
+pub trait Answer {
+    fn answer(&mut self, request: &Json) -> Fallible<Json>;
+}
+
+impl Answer for Lane {
+    fn answer(&mut self, request: &Json) -> Fallible<Json> {
+        answer(request, self)
+    }
+}
 
 fn main() -> Fallible<()> {
-    let mut own_runtimes = false;
+    let (mut own_runtimes, mut for_harness, mut lifted) = (false, false, false);
     let mut job = None;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--own-runtimes" => own_runtimes = true,
+            "--harness" => for_harness = true,
+            "--lifted" => lifted = true,
             _ => job = Some(argument),
         }
     }
     let job: Json = serde_json::from_str(&job.ok_or(USAGE)?)?;
-    let mut lane = match lane(&job, own_runtimes) {
+    let connected: Fallible<Box<dyn Answer>> = if for_harness {
+        hosts(&job)
+            .and_then(|hosts| harness::Lane::connect(&job, hosts, lifted))
+            .map(|lane| Box::new(lane) as _)
+    } else {
+        lane(&job, own_runtimes).map(|lane| Box::new(lane) as _)
+    };
+    let mut lane = match connected {
         Ok(lane) => lane,
         Err(error) => {
             reply(&json!({ "error": error.to_string() }))?;
@@ -39,7 +61,7 @@ fn main() -> Fallible<()> {
     };
     for line in stdin().lines() {
         let request: Json = serde_json::from_str(&line?)?;
-        match answer(&request, &mut lane) {
+        match lane.answer(&request) {
             Ok(answer) => reply(&answer)?,
             Err(error) => reply(&json!({ "error": error.to_string() }))?,
         }
@@ -50,15 +72,19 @@ fn main() -> Fallible<()> {
     Ok(())
 }
 
-fn lane(job: &Json, own_runtimes: bool) -> Fallible<Lane> {
+fn hosts(job: &Json) -> Fallible<String> {
     let hosts: Vec<String> = job["hosts"]
         .as_array()
         .ok_or("the job names no hosts")?
         .iter()
         .map(|pair| format!("{}:{}", pair[0].as_str().unwrap_or_default(), pair[1]))
         .collect();
+    Ok(hosts.join(","))
+}
+
+fn lane(job: &Json, own_runtimes: bool) -> Fallible<Lane> {
     let mut server = Server {
-        hosts: hosts.join(","),
+        hosts: hosts(job)?,
         policy: ClientPolicy::default(),
     };
     if let Some(interval) = job["tend_interval_ms"].as_u64() {
@@ -78,16 +104,21 @@ fn lane(job: &Json, own_runtimes: bool) -> Fallible<Lane> {
     }
 }
 
+/// Who answers.
+pub fn hello(threads: &str) -> Json {
+    json!({
+        "client": "aerospike-core",
+        "version": "3.0.0",
+        "python": "", "build": "", "compiler": env!("CARGO_PKG_RUST_VERSION"),
+        "free_threaded": true, "gil": false,
+        "loop": threads,
+        "pid": std::process::id(),
+    })
+}
+
 fn answer(request: &Json, lane: &mut Lane) -> Fallible<Json> {
     match request["call"].as_str() {
-        Some("hello") => Ok(json!({
-            "client": "aerospike-core",
-            "version": "3.0.0",
-            "python": "", "build": "", "compiler": env!("CARGO_PKG_RUST_VERSION"),
-            "free_threaded": true, "gil": false,
-            "loop": lane.name(),
-            "pid": std::process::id(),
-        })),
+        Some("hello") => Ok(hello(lane.name())),
         Some("verify") => {
             let operations = request["operations"].as_u64().ok_or("how many?")?;
             let results = lane.verify(operations)?;
@@ -105,7 +136,8 @@ fn answer(request: &Json, lane: &mut Lane) -> Fallible<Json> {
     }
 }
 
-fn reply(answer: &Json) -> Fallible<()> {
+/// Writes one line to the parent.
+pub fn reply(answer: &Json) -> Fallible<()> {
     let mut out = stdout().lock();
     writeln!(out, "{answer}")?;
     out.flush()?;

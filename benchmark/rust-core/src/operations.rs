@@ -179,7 +179,7 @@ pub fn plain(found: &Found) -> Json {
     }
 }
 
-fn plain_record(record: &Record) -> Json {
+pub fn plain_record(record: &Record) -> Json {
     plain_map(
         record
             .bins
@@ -188,13 +188,13 @@ fn plain_record(record: &Record) -> Json {
     )
 }
 
-fn plain_map(entries: impl Iterator<Item = (Json, Json)>) -> Json {
+pub fn plain_map(entries: impl Iterator<Item = (Json, Json)>) -> Json {
     let mut entries: Vec<(Json, Json)> = entries.collect();
     entries.sort_by_cached_key(|(name, _)| name.to_string());
     json!({ "map": entries })
 }
 
-fn plain_value(value: &Value) -> Json {
+pub fn plain_value(value: &Value) -> Json {
     match value {
         Value::Nil => Json::Null,
         Value::Bool(value) => json!(value),

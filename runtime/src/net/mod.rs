@@ -178,6 +178,7 @@ fn note_read(
     current::with(|recorder| {
         if let Some(arrived) = arrived {
             recorder.on(Event::Arrived, arrived.min(began));
+            recorder.split_loop_wait(current::loop_gil_wait());
         }
         match polled {
             Poll::Pending => recorder.on(Event::ReadPending { replied }, began),

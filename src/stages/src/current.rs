@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::facts::End;
 use crate::node::NodeId;
 use crate::operation::Outcome;
-use crate::recorder::Recorder;
+use crate::recorder::{GilWait, Recorder};
 
 thread_local! {
     /// Whoever puts a recorder here takes it out again, so nothing is left to drop when the thread ends,
@@ -20,6 +20,21 @@ thread_local! {
     static CURRENT: Cell<Option<ManuallyDrop<Box<Recorder>>>> = const { Cell::new(None) };
     /// Since when the task has been due that this thread drives by itself; zero if that is unknown.
     static DRIVEN: Cell<Option<u64>> = const { Cell::new(None) };
+    /// What is known of the event loop that runs on this thread, if it is observed.
+    static LOOP_GIL_WAIT: Cell<Option<GilWait>> = const { Cell::new(None) };
+}
+
+/// The event loop of this thread, which is observed, has just waited for the interpreter; `None` once it
+/// is observed no more.
+pub fn set_loop_gil_wait(wait: Option<GilWait>) {
+    LOOP_GIL_WAIT.set(wait);
+}
+
+/// When the event loop of this thread last waited for the interpreter, if that is observed.
+#[inline]
+#[must_use]
+pub fn loop_gil_wait() -> Option<GilWait> {
+    LOOP_GIL_WAIT.get()
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if

@@ -132,7 +132,7 @@ impl Timeline {
     /// Since when it has been running.
     #[inline]
     #[must_use]
-    pub fn stage_began(&self) -> u64 {
+    pub fn since(&self) -> u64 {
         self.last.at
     }
 
