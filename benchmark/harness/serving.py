@@ -77,6 +77,8 @@ class Driver:
     connect: Callable[[Job], Session] | None = None
     connect_async: Callable[[Job], Awaitable[AsyncSession]] | None = None
     connect_pool: Callable[[Job], Awaitable[Pool]] | None = None
+    finish: Callable[[], None] = lambda: None
+    """What is left to do when the client has been closed for good."""
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,7 @@ def _answer(request: dict[str, Any], lane: Lane, job: Job, driver: Driver, repli
         return _round(request, lane, job, replies)
     if request["call"] == "end":
         lane.close()
+        driver.finish()
         return {"ended": True}
     raise ValueError(f"{request['call']!r} is no call of this protocol")
 
