@@ -17,8 +17,8 @@ WIDE = 0.25
 OTHERS = ("aerospike-py", "aerospike-native", "aerospike-sdk", "aerospike-sdk-fast", "aerospike", "aerospike-executor")
 
 MEANING = (
-    "The table counts cells, on each Python for itself, by whether the whole interval of the ratio of ours to the other "
-    "client lies on one side of one. Cells are not equally important, and many of them are alike."
+    "The table counts cells, on each Python for itself, by whether the whole interval of the ratio of ours to the "
+    "other client lies on one side of one. Cells are not equally important, and many of them are alike."
 )
 
 

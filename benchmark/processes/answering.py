@@ -2,8 +2,9 @@
 
 Standard library only: it is imported by the Python of every client. The job is one JSON object on the command line.
 Then one line on standard input is a request, `{"call": NAME, ...}`, and one line on standard output its reply. An
-exception is answered with `{"error": ...}`, a job that the client cannot do at all with `{"unsupported": ...}`. `{"call": "end"}` is the last request. While a request is worked on, lines
-of the form `{"tick": ...}` may come before its reply. What the calls are is said where `converse` is called.
+exception is answered with `{"error": ...}`, a job that the client cannot do at all with `{"unsupported": ...}`.
+`{"call": "end"}` is the last request. While a request is worked on, lines of the form `{"tick": ...}` may come before
+its reply. What the calls are is said where `converse` is called.
 """
 
 from __future__ import annotations
