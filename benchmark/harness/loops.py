@@ -98,18 +98,23 @@ class Arrivals:
 
     def __init__(self, offsets: array[int], drain_ns: int) -> None:
         self._offsets, self._drain_ns = offsets, drain_ns
-        self._next = itertools.count().__next__
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
         self._start = 0
 
     def start(self) -> None:
         self._start = time.perf_counter_ns() + LEAD_NS
+
+    def _take(self) -> int:
+        with self._lock:
+            return next(self._numbers)
 
     def serve(self, step: Step, tally: Tally, timed_out: TimedOut) -> None:
         """Take operations until none is left, or the time to finish them is over."""
         clock, appends, served = time.perf_counter_ns, tally.appends, tally.service.append
         offsets, start = self._offsets, self._start
         end = start + (offsets[-1] if offsets else 0) + self._drain_ns
-        while (number := self._next()) < len(offsets):
+        while (number := self._take()) < len(offsets):
             intended = start + offsets[number]
             wait = intended - clock()
             if wait > 0:
