@@ -32,6 +32,17 @@ BRIDGE: tuple[str, ...] = (
     "src/exceptions.rs",
     "src/lanes/",
     "src/lib.rs",
+    "src/logs/bridge.rs",
+    # The probes of Python itself: its GIL, its event loops, and the functions it calls.
+    "src/probes/control.rs",
+    "src/probes/gil.rs",
+    "src/probes/loop_lag.rs",
+    "src/probes/observer/mod.rs",
+    "src/probes/observer/names.rs",
+    "src/probes/observer/observed.rs",
+    "src/probes/observer/selector.rs",
+    "src/probes/observer/watchdog.rs",
+    "src/probes/python.rs",
     "src/self_check.rs",
     "src/stage_api.rs",
 )

@@ -12,7 +12,10 @@ mod error;
 mod exceptions;
 mod export;
 mod lanes;
+mod logs;
 mod ops;
+mod probes;
+mod queue;
 mod self_check;
 mod stage_api;
 
@@ -29,11 +32,13 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     lanes::fork::watch();
     exceptions::register(module)?;
+    logs::bridge::register(module)?;
     constants::register(module)?;
     client::register(module)?;
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
+    probes::python::register(module)?;
     self_check::register(module)?;
     // What the package exports is said by the package, not by the order of registration here.
     module.delattr("__all__")

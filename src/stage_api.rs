@@ -141,7 +141,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-fn asked_for(value: Option<&str>) -> bool {
+/// Whether a variable of the environment says yes.
+pub fn asked_for(value: Option<&str>) -> bool {
     value.is_some_and(|value| {
         matches!(
             value.trim().to_ascii_lowercase().as_str(),

@@ -117,7 +117,7 @@ COLUMNS = STRINGS + NUMBERS + PLACES
 
 @dataclass
 class Chunk:
-    """Some operations, column by column; ``start_ns`` is wall time, ``stages`` has one row per stage of the recording."""
+    """Some operations, column by column; ``start_ns`` is wall time, ``stages`` has a row per stage."""
 
     columns: dict[str, Ints]
     stages: Ints

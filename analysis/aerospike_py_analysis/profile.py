@@ -1,6 +1,7 @@
 """One pass over a recording: everything that the analysis needs, in memory that does not grow with the operations.
 
-Per operation and lane: exact counts and sums, histograms, slices of time and a sample of whole rows. What they mean is computed
+Per operation and lane: exact counts and sums, histograms, slices of time and a sample of whole rows. What they mean
+is computed
 elsewhere.
 """
 

@@ -9,7 +9,7 @@ the reference of the API, and an embedded server for tests in :mod:`aerospike_py
 import logging
 from typing import TYPE_CHECKING
 
-from aerospike_py import constants, exception, stages, types
+from aerospike_py import constants, exception, logs, probes, stages, types
 from aerospike_py._aerospike import (
     AsyncClient,
     Client,
@@ -22,12 +22,15 @@ from aerospike_py._aerospike import (
     is_metrics_enabled,
     set_internal_stage_metrics_enabled,
     set_metrics_enabled,
+    stop_probes,
 )
 from aerospike_py._types import Operation
 from aerospike_py.async_pool import AsyncPool
 from aerospike_py.constants import *  # noqa: F403
 from aerospike_py.exception import *  # noqa: F403
+from aerospike_py.logs import *  # noqa: F403
 from aerospike_py.numpy_batch import NumpyBatchRecords
+from aerospike_py.probes import *  # noqa: F403
 from aerospike_py.stages import *  # noqa: F403
 from aerospike_py.types import *  # noqa: F403
 from aerospike_py.types import ClientConfig
@@ -102,8 +105,11 @@ __all__ = [
     "is_metrics_enabled",
     "set_internal_stage_metrics_enabled",
     "set_metrics_enabled",
+    "stop_probes",
 ]
 __all__ += constants.__all__
 __all__ += exception.__all__
+__all__ += logs.__all__
+__all__ += probes.__all__
 __all__ += stages.__all__
 __all__ += types.__all__

@@ -1544,6 +1544,17 @@ def event_loop_wakeup() -> Literal["add_reader", "call_soon_threadsafe"]:
         ```
     """
 
+def stop_probes() -> None:
+    """Stop the probes; what they have measured stays readable. Nothing happens if none run.
+
+    Example:
+        ```python
+        aerospike_py.start_probes(process=False)
+        aerospike_py.stop_probes()
+        assert not aerospike_py.probe_snapshot().running
+        ```
+    """
+
 def flamegraph_svg(folded: str, title: str, subtitle: str | None = None) -> str:
     """Draw folded stacks, such as those of ``stage_snapshot().folded()``, as an SVG flamegraph.
 
@@ -1855,3 +1866,33 @@ AEROSPIKE_ERR_CONNECTION: Final[Literal[-10]]
 AEROSPIKE_ERR_CLUSTER: Final[Literal[-11]]
 AEROSPIKE_ERR_INVALID_HOST: Final[Literal[-4]]
 AEROSPIKE_ERR_NO_MORE_CONNECTIONS: Final[Literal[-7]]
+
+_ProbeRow: TypeAlias = tuple[
+    str,
+    str,
+    str,
+    int | None,
+    tuple[int, float, float, float, float],
+    tuple[float | None, float | None],
+]
+_SlowRow: TypeAlias = tuple[str, int, int, int, str | None, int, int]
+
+def _start_probes(interval: float, gil: bool, loops: bool, runtime: bool, process: bool) -> None: ...
+def _probe_rows() -> tuple[bool, int, list[_ProbeRow]]: ...
+def _slow_callback_rows() -> list[tuple[int, list[_SlowRow]]]: ...
+def _take_probe_samples(
+    subscribe: bool,
+) -> list[tuple[str, int | None, str | None, int, int | None, float | None]]: ...
+def _cpu_quota_cores() -> float | None: ...
+def _observe_running_loop(slow: float) -> _LoopObservation: ...
+def _refresh_log_levels() -> None: ...
+@final
+@disjoint_base
+class _LoopObservation:
+    @property
+    def loop_id(self) -> int: ...
+    @property
+    def exact(self) -> bool: ...
+    def close(self) -> None: ...
+    def by_name(self) -> list[_SlowRow]: ...
+    def recent(self) -> list[tuple[str, str | None, int, int, bool]]: ...

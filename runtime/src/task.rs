@@ -15,7 +15,7 @@ use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{current, Event, Stage};
 
 use crate::whole::whole;
-use crate::{direct, replies};
+use crate::{direct, monitor, replies};
 
 pub use ::tokio::task::*;
 
@@ -91,7 +91,7 @@ where
 {
     match direct::spawn(future) {
         Ok(handle) => Inner::Direct(handle),
-        Err(future) => Inner::Runtime(::tokio::spawn(future)),
+        Err(future) => Inner::Runtime(monitor::spawn(future)),
     }
 }
 

@@ -86,7 +86,7 @@ impl AsyncClient {
         password: Option<String>,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let plan = Plan::new(&slf.get().state, username, password)?;
+        let plan = Plan::new(slf.py(), &slf.get().state, username, password)?;
         let state = slf.get().state.clone();
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Asyncio);

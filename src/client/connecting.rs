@@ -9,8 +9,10 @@ use crate::client::state::ClientState;
 use crate::client::state::Connected;
 use crate::error::Fault;
 use crate::lanes::runtime;
+use crate::logs;
 use crate::ops::limiter::Limiter;
 use crate::ops::session::Session;
+use crate::probes::python::start_after_fork;
 
 /// Everything that connecting needs, taken from Python.
 pub struct Plan {
@@ -24,11 +26,14 @@ pub struct Plan {
 impl Plan {
     /// Takes the configuration, with another user if one is named.
     pub fn new(
+        py: Python<'_>,
         state: &ClientState,
         username: Option<String>,
         password: Option<String>,
     ) -> PyResult<Self> {
         let config = state.config();
+        start_after_fork(py);
+        logs::bridge::ensure(py);
         Ok(Plan {
             policy: config.policy_for(username, password)?,
             hosts: config.hosts.clone(),

@@ -55,7 +55,7 @@ impl Client {
         password: Option<String>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = slf.py();
-        let plan = Plan::new(&slf.get().state, username, password)?;
+        let plan = Plan::new(slf.py(), &slf.get().state, username, password)?;
         let state = slf.get().state.clone();
         let runtime = plan.runtime();
         let call = Call::begin_unstaged(Operation::Connect, Lane::Sync);

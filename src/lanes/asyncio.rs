@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use aerospike_rt::monitor::spawn_on;
 use aerospike_rt::net::arrivals_are_unknown;
 use aerospike_stages::{Observed, Stage};
 use pyo3::prelude::*;
@@ -55,7 +56,7 @@ where
             shared.drive(Driven::new(&runtime, operation, recorded));
         } else {
             let arrival = Arrival::of(shared.clone());
-            let task = runtime.spawn(async move { arrival.arrive(operation.await) });
+            let task = spawn_on(&runtime, async move { arrival.arrive(operation.await) });
             shared.set_abort(task.abort_handle());
         }
         shared

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
-    Subject,
+    clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder,
+    Stage, Subject,
 };
 use pyo3::prelude::*;
 
@@ -101,6 +101,14 @@ impl Call {
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
             recorder.enter(stage, clock::now_ns());
+        }
+    }
+
+    /// The loop has come to the result, on this thread.
+    #[inline]
+    pub fn loop_has_come(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.split_loop_wait(current::loop_gil_wait());
         }
     }
 

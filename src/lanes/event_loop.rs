@@ -16,6 +16,8 @@ use crate::lanes::notifier;
 use crate::lanes::progress::Shared;
 use crate::lanes::resumption::Resumptions;
 use crate::lanes::watch::Watch;
+use crate::probes::loop_lag::LoopLag;
+use crate::probes::{self, observer};
 
 /// How many operations the loop goes on with before others get their turn.
 const MOST_AT_ONCE: usize = 1000;
@@ -40,6 +42,7 @@ pub struct LoopBridge {
     signalled: AtomicBool,
     closed: AtomicBool,
     alarm: Alarm,
+    lag: LoopLag,
 }
 
 /// All bridges, so that a loop gets only one. The loop keeps its bridge alive through the
@@ -95,6 +98,7 @@ impl LoopBridge {
         }
         let bridge = Self::create(event_loop)?;
         lock_bridges().push((address, Arc::downgrade(&bridge)));
+        probes::python::observe_if_wanted(event_loop.py(), &bridge);
         Ok(bridge)
     }
 
@@ -135,6 +139,7 @@ impl LoopBridge {
             signalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             alarm,
+            lag: LoopLag::new(),
         }))
     }
 
@@ -156,7 +161,8 @@ impl LoopBridge {
         }
     }
 
-    fn ring(self: Arc<Self>) {
+    /// Wakes the loop, which then looks after what is ready; from any thread.
+    pub fn ring(self: Arc<Self>) {
         match &self.alarm {
             Alarm::Reader(watch) => watch.ring(),
             Alarm::Notifier => notifier::ask(self),
@@ -190,6 +196,11 @@ impl LoopBridge {
         while let Some(operation) = self.queue.pop() {
             operation.abandon();
         }
+    }
+
+    /// How late the loop is.
+    pub fn lag(&self) -> &LoopLag {
+        &self.lag
     }
 
     /// The loop itself.
@@ -245,6 +256,9 @@ impl LoopBridge {
     /// Goes on with every operation that waits for the loop, even if one of them fails; the first
     /// failure is returned.
     fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if let Some(asked) = self.lag.answer() {
+            observer::answered(py, self, asked);
+        }
         let mut first = Ok(());
         if let Some(watch) = self.watch() {
             let mut due = DUE.try_with(Cell::take).unwrap_or_default();

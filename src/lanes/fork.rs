@@ -13,7 +13,11 @@ use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
 use crate::lanes::notifier::{lock_notifier, Notifier};
 use crate::lanes::runtime::{lock_running, Running};
+use crate::logs::bridge::{lock_running as lock_logs, Bridging};
 use crate::ops::gauges::{lock_clients, lock_permit_waits, Clients};
+use crate::probes::control::{self, Running as Probes};
+use crate::probes::observer::{lock_everybody, lock_watchdog, Everybody, Watching};
+use crate::probes::series::{lock_registry, Registry};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
@@ -27,6 +31,11 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _probes: MutexGuard<'static, Option<Probes>>,
+    _series: MutexGuard<'static, Registry>,
+    _observed: MutexGuard<'static, Everybody>,
+    _watchdog: MutexGuard<'static, Watching>,
+    _logs: MutexGuard<'static, Bridging>,
     _clients: MutexGuard<'static, Clients>,
     _permit_waits: MutexGuard<'static, Option<Counts>>,
     _book: MutexGuard<'static, Book>,
@@ -44,6 +53,11 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _probes: control::lock_running(),
+        _series: lock_registry(),
+        _observed: lock_everybody(),
+        _watchdog: lock_watchdog(),
+        _logs: lock_logs(),
         _clients: lock_clients(),
         _permit_waits: lock_permit_waits(),
         _book: lock_book(),

@@ -232,6 +232,7 @@ impl Shared {
                 _ => return Ok(()),
             }
             if let Some(call) = state.call.as_mut() {
+                call.loop_has_come();
                 call.enter(Stage::EventLoopResume);
             }
             (std::mem::take(&mut state.callbacks), state.this.take())

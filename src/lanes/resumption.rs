@@ -9,6 +9,7 @@ use pyo3::types::PyCFunction;
 
 use crate::lanes::event_loop::LoopBridge;
 use crate::lanes::progress::Callback;
+use crate::probes::observer;
 
 /// What asyncio's tasks call the function that resumes them.
 const WAKEUP: &str = "task_wakeup";
@@ -67,6 +68,7 @@ impl Resumptions {
             let Some(next) = self.lock().pop_front() else {
                 return Ok(());
             };
+            observer::next_step(py, &next.callback.function);
             let context = next.callback.context.bind(py);
             let arguments = (next.callback.function, next.operation);
             context.call_method1(pyo3::intern!(py, "run"), arguments)?;

@@ -51,6 +51,13 @@ pub fn lock_running() -> MutexGuard<'static, Option<Running>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A handle to the runtime of this process, if it has been started.
+pub fn started() -> Option<Handle> {
+    let running = lock_running();
+    let current = running.as_ref()?;
+    (current.generation == fork::generation()).then(|| current.runtime.handle().clone())
+}
+
 fn workers() -> Result<usize, Fault> {
     match std::env::var(WORKERS_VARIABLE) {
         Err(_) => Ok(DEFAULT_WORKERS),

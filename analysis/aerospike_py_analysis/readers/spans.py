@@ -1,7 +1,9 @@
 """Operations from client spans: what the OTLP and the Jaeger reader share.
 
-A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute are the
-critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its own, the
+A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute
+are the
+critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its
+own, the
 track that ended last is taken for the critical path.
 """
 
@@ -113,7 +115,11 @@ def is_operation(span: Span) -> bool:
     attributes = span.attributes
     if "aerospike.stage" in attributes:
         return False
-    return span.client and any(attributes.get(name) == "aerospike" for name in SYSTEMS) and "db.operation.name" in attributes
+    return (
+        span.client
+        and any(attributes.get(name) == "aerospike" for name in SYSTEMS)
+        and "db.operation.name" in attributes
+    )
 
 
 def address(attributes: dict[str, Any]) -> str | None:
@@ -154,7 +160,13 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
         Details(
             [segment(child, span) for child in path],
             [
-                Track(address(t.attributes), 1, t.start - span.start, max(t.end - t.start, 0), [segment(g, t) for g in inner])
+                Track(
+                    address(t.attributes),
+                    1,
+                    t.start - span.start,
+                    max(t.end - t.start, 0),
+                    [segment(g, t) for g in inner],
+                )
                 for t, inner in tracks
             ],
             span.trace,

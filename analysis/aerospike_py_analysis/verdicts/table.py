@@ -1,4 +1,5 @@
-"""The table of rules. A rule is a row: adding one means a row here, a check, and a test that it fits and one that it does not."""
+"""The table of rules. A rule is a row: adding one means a row here, a check, and a test that it fits and one that it
+does not."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "retry_storm", "Operations are tried again",
         "operations with more than one attempt",
-        "Find the failures behind the retries in the server's log; lower max_retries, raise the time-outs that cut attempts off.",
+        "Find the failures behind the retries in the server's log; lower max_retries, raise the"
+        " time-outs that cut attempts off.",
         "breakdown", client.retry_storm,
     ),
     Rule(

@@ -146,7 +146,7 @@ impl TcpStream {
         }
         if let Some(began) = began {
             if let Some(arrived) = self.socket.take_arrival() {
-                current::note_at(Event::Arrived, arrived.min(began));
+                current::note_arrival(arrived.min(began));
             }
             note_read(&polled, bytes, self.replied, began);
         }

@@ -4,6 +4,7 @@
 mod clients;
 mod connections;
 mod operations;
+mod probes;
 
 use aerospike_stages::collector::totals_with_series;
 
@@ -15,5 +16,6 @@ pub fn collect(generation: u64) -> Vec<Family> {
     let mut families = operations::families(&totals);
     families.extend(connections::families());
     families.extend(clients::families(generation));
+    families.extend(probes::families());
     families
 }

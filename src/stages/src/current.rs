@@ -11,12 +11,35 @@ use crate::event::Event;
 use crate::facts::End;
 use crate::node::NodeId;
 use crate::operation::Outcome;
-use crate::recorder::Recorder;
+use crate::recorder::{GilWait, Recorder};
 
 thread_local! {
     static CURRENT: Cell<Option<Box<Recorder>>> = const { Cell::new(None) };
     /// Since when the task has been due that this thread drives by itself; zero if that is unknown.
     static DRIVEN: Cell<Option<u64>> = const { Cell::new(None) };
+    /// What is known of the event loop that runs on this thread, if it is observed.
+    static LOOP_GIL_WAIT: Cell<Option<GilWait>> = const { Cell::new(None) };
+}
+
+/// The event loop of this thread, which is observed, has just waited for the interpreter; `None` once it
+/// is observed no more.
+pub fn set_loop_gil_wait(wait: Option<GilWait>) {
+    LOOP_GIL_WAIT.set(wait);
+}
+
+/// When the event loop of this thread last waited for the interpreter, if that is observed.
+#[inline]
+#[must_use]
+pub fn loop_gil_wait() -> Option<GilWait> {
+    LOOP_GIL_WAIT.get()
+}
+
+/// What is about to be read had arrived at `at` and waited for this thread since then.
+pub fn note_arrival(at: u64) {
+    with(|recorder| {
+        recorder.on(Event::Arrived, at);
+        recorder.split_loop_wait(loop_gil_wait());
+    });
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
@@ -97,12 +120,6 @@ pub fn stamp() -> Option<u64> {
 #[inline]
 pub fn note(event: Event) {
     with(|recorder| recorder.on(event, now_ns()));
-}
-
-/// Reports an event that happened at `at`.
-#[inline]
-pub fn note_at(event: Event, at: u64) {
-    with(|recorder| recorder.on(event, at));
 }
 
 /// The operation talks to `node` from now on.

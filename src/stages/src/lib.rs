@@ -38,7 +38,7 @@ pub use facts::{End, Facts, Subject};
 pub use node::NodeId;
 pub use observed::{Observation, Observed};
 pub use operation::{Lane, Operation, Outcome};
-pub use recorder::{Origin, Recorder};
+pub use recorder::{GilWait, Origin, Recorder};
 pub use summary::Summary;
 pub use table::Stage;
 pub use target::Target;

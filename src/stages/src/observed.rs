@@ -104,7 +104,7 @@ impl Poller {
         } else if let Some((from, until)) = gil_wait {
             recorder.resume_after_gil(woken, from, until, now_ns());
         } else if driven && recorder.origin().lane == Lane::Asyncio {
-            recorder.resume_on_loop(woken, now_ns());
+            recorder.resume_on_loop(woken, current::loop_gil_wait(), now_ns());
         } else {
             recorder.resume(woken, now_ns());
         }

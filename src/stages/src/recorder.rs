@@ -47,6 +47,15 @@ pub struct Ending {
     pub attempts: u32,
 }
 
+/// When the thread of an event loop waited for the interpreter after its last look at what is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GilWait {
+    /// The operating system had said what is ready.
+    pub from: u64,
+    /// The thread could run Python again.
+    pub until: u64,
+}
+
 /// Records one operation, or one of its tracks.
 #[derive(Debug)]
 pub struct Recorder {
@@ -277,15 +286,36 @@ impl Recorder {
 
     /// As [`Recorder::resume`], for an operation that the thread of an event loop drives: the loop
     /// has come to it only now.
-    pub fn resume_on_loop(&mut self, woken: u64, at: u64) {
-        self.resume_after(Stage::LoopWait, woken, at);
+    pub fn resume_on_loop(&mut self, woken: u64, gil: Option<GilWait>, at: u64) {
+        let stage = self.stage_to_resume();
+        self.enter(Stage::LoopWait, woken);
+        self.split_loop_wait(gil);
+        self.enter(stage, at);
+        self.waits_in = None;
+    }
+
+    /// The loop has come to the operation: what its thread waited for the interpreter meanwhile is told
+    /// apart from what the loop did instead.
+    #[inline]
+    pub fn split_loop_wait(&mut self, gil: Option<GilWait>) {
+        let Some(GilWait { from, until }) = gil else {
+            return;
+        };
+        if self.stage() == Stage::LoopWait && until > self.timeline.since() {
+            self.enter(Stage::GilReacquire, from);
+            self.enter(Stage::LoopWait, until);
+        }
+    }
+
+    fn stage_to_resume(&self) -> Stage {
+        match self.stage() {
+            Stage::Unattributed => self.resume_to,
+            stage => stage,
+        }
     }
 
     fn resume_after(&mut self, delay: Stage, woken: u64, at: u64) {
-        let stage = match self.stage() {
-            Stage::Unattributed => self.resume_to,
-            stage => stage,
-        };
+        let stage = self.stage_to_resume();
         self.enter(delay, woken);
         self.enter(stage, at);
         self.waits_in = None;
@@ -306,10 +336,7 @@ impl Recorder {
         if woken >= gil_until {
             return self.resume(woken, at);
         }
-        let stage = match self.stage() {
-            Stage::Unattributed => self.resume_to,
-            stage => stage,
-        };
+        let stage = self.stage_to_resume();
         self.enter(Stage::WakeDelay, woken);
         self.enter(Stage::GilReacquire, woken.max(gil_from));
         self.enter(stage, gil_until);

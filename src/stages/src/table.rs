@@ -174,7 +174,7 @@ stages! {
     GilReacquire {
         name: "gil_reacquire", start: "result ready", end: "this thread is attached to the interpreter", lanes: "both",
         family: Python, per_node: false,
-        definition: "From the result being ready to this thread holding the GIL (being attached) again.",
+        definition: "From the result being ready to this thread holding the GIL (being attached) again; on asyncio while the loop is observed.",
         interpretation: "Another thread holds the GIL: Python code or an extension that does not release it.",
         action: "Move CPU-bound Python work to another process, or use free-threaded Python.",
     }
@@ -182,8 +182,8 @@ stages! {
         name: "loop_wait", start: "reply or result there", end: "the event loop runs the client's callback", lanes: "asyncio",
         family: Python, per_node: false,
         definition: "From the reply of one record arriving, or another result being ready, to the event loop running our callback.",
-        interpretation: "The loop was running something else: other callbacks, CPU-bound coroutines, or it waited for the GIL.",
-        action: "Move CPU work off the loop; find slow callbacks with asyncio's debug mode.",
+        interpretation: "The loop was running something else: other callbacks, CPU-bound coroutines. Unless it is observed, it may have waited for the GIL.",
+        action: "Name what it ran with `observe_loop()`, and move CPU work off the loop.",
     }
     EventLoopResume {
         name: "event_loop_resume", start: "the awaitable is resolved", end: "the awaiting coroutine runs", lanes: "asyncio",

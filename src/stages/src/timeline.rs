@@ -122,6 +122,13 @@ impl Timeline {
         self.last.stage
     }
 
+    /// Since when it has been running.
+    #[inline]
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.last.at
+    }
+
     /// When the timeline started.
     #[must_use]
     pub fn started(&self) -> u64 {

@@ -8,7 +8,9 @@
 )]
 
 use aerospike_stages::invariants::check;
-use aerospike_stages::{Event, Lane, NodeId, Operation, Outcome, Recorder, Stage, Summary};
+use aerospike_stages::{
+    Event, GilWait, Lane, NodeId, Operation, Outcome, Recorder, Stage, Summary,
+};
 use proptest::prelude::*;
 
 fn expect(summary: &Summary, expected: &[(Stage, u64)]) {
@@ -71,6 +73,59 @@ fn a_sync_get_is_split_exactly() {
     assert_eq!(summary.wall, 181);
     assert_eq!(summary.attempts, 1);
     assert_eq!(summary.failed_in, None);
+}
+
+/// A reply arrives at an idle loop, whose thread then waits for the interpreter before it gets to it.
+fn arrive(gil: Option<GilWait>) -> Summary {
+    let mut recorder = Recorder::start(Operation::Get, Lane::Asyncio, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.on(Event::Probe, 0);
+    recorder.on(Event::ReadPending { replied: false }, 0);
+    recorder.on(Event::Arrived, 100);
+    recorder.split_loop_wait(gil);
+    recorder.on(Event::ReadBegin, 200);
+    recorder.finish(Outcome::Ok, 210)
+}
+
+#[test]
+fn a_wait_for_the_loop_is_split_where_its_thread_waited_for_the_interpreter() {
+    let rest = [(Stage::NetworkWait, 100), (Stage::NetworkRead, 10)];
+    let cases = [
+        (None, 100, 0),
+        (Some((110, 150)), 60, 40),
+        // It had been waiting already when the reply came.
+        (Some((20, 130)), 70, 30),
+        // What it waited for before the reply came is none of the operation's business.
+        (Some((20, 100)), 100, 0),
+        (Some((100, 200)), 0, 100),
+    ];
+    for (gil, loop_wait, gil_reacquire) in cases {
+        let summary = arrive(gil.map(|(from, until)| GilWait { from, until }));
+        let waits = [
+            (Stage::LoopWait, loop_wait),
+            (Stage::GilReacquire, gil_reacquire),
+        ];
+        expect(&summary, &[rest, waits].concat());
+    }
+}
+
+#[test]
+fn an_operation_that_the_loop_resumes_is_split_as_well() {
+    let mut recorder = Recorder::start(Operation::Get, Lane::Asyncio, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.wait_in(Stage::Backoff, 0);
+    let gil = GilWait {
+        from: 60,
+        until: 90,
+    };
+    recorder.resume_on_loop(50, Some(gil), 100);
+    let summary = recorder.finish(Outcome::Ok, 100);
+    let expected = [
+        (Stage::Backoff, 50),
+        (Stage::LoopWait, 20),
+        (Stage::GilReacquire, 30),
+    ];
+    expect(&summary, &expected);
 }
 
 #[test]

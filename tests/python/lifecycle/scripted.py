@@ -117,12 +117,20 @@ def wait_for_line(process: subprocess.Popen[str], expected: str, seconds: float 
     watchdog = threading.Timer(seconds, kill, (process,))
     watchdog.start()
     try:
-        line = process.stdout.readline().rstrip("\n")
+        line = _read_line(process.stdout.fileno())
     finally:
         watchdog.cancel()
     if line != expected:
         finished = finish(process)
         raise AssertionError(f"printed {line!r} instead of {expected!r}\n{finished}")
+
+
+def _read_line(descriptor: int) -> str:
+    """Read one line and no more: what a buffer holds is not there for ``communicate``."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(descriptor, 1)):
+        line += byte
+    return line.decode().rstrip("\n")
 
 
 def eventually(condition: object, *, seconds: float = 10) -> bool:

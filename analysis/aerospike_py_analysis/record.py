@@ -1,0 +1,31 @@
+"""Runs a program with stages and the recorder switched on through its environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+
+def run(program: list[str], folder: Path) -> tuple[int, Path]:
+    """The program's exit status, and the prefix of the recording that it wrote.
+
+    An interrupt goes to the program, which is in the same group of processes; its recording is read all the same.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A name of its own, so that recordings of earlier runs in the same folder are not taken for this one's.
+    prefix = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    environment = {**os.environ, "AEROSPIKE_PY_INTERNAL_METRICS": "1", "AEROSPIKE_PY_TRACE": str(prefix.absolute())}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = subprocess.Popen(program, env=environment, preexec_fn=restore)
+        return child.wait(), prefix
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def restore() -> None:
+    """Lets the child handle interrupts again, which it would otherwise ignore like its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,0 +1,146 @@
+//! The thread that looks at observed loops: whether what they run takes long, and if so where their thread
+//! is. It attaches to Python only then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aerospike_stages::clock;
+use pyo3::prelude::*;
+
+use crate::lanes::fork;
+use crate::probes::control::is_over;
+use crate::probes::gil::is_free_threaded;
+use crate::probes::loop_lag;
+use crate::probes::native::{Stop, Thread};
+use crate::probes::observer::observed::Observed;
+use crate::probes::observer::{everybody, names};
+
+/// Looks are this far apart at least, and at most.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// The thread, and which process it is of.
+pub type Watching = Option<(u64, Thread)>;
+
+static RUNNING: Mutex<Watching> = Mutex::new(None);
+
+/// The thread, if there is one.
+pub fn lock_running() -> MutexGuard<'static, Watching> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the thread, unless this process has it.
+pub fn start(py: Python<'_>) -> PyResult<()> {
+    if is_over() {
+        return Ok(());
+    }
+    // A free-threaded interpreter does not hold still while another thread's frames are read.
+    let looks = !is_free_threaded(py);
+    let mut running = lock_running();
+    let generation = fork::generation();
+    if running.as_ref().is_some_and(|(of, _)| *of == generation) {
+        return Ok(());
+    }
+    let thread = Thread::start("aerospike-py-loop", move |stop| watch(&stop, looks))?;
+    // The thread of a parent process does not exist here.
+    std::mem::forget(running.replace((generation, thread)));
+    Ok(())
+}
+
+/// Ends the thread; called before the interpreter ends.
+pub fn stop(py: Python<'_>) {
+    let running = lock_running().take();
+    match running {
+        Some((generation, thread)) if generation == fork::generation() => {
+            py.detach(|| thread.end());
+        }
+        other => std::mem::forget(other),
+    }
+}
+
+/// What is known of a loop from the last time.
+#[derive(Default)]
+struct Known {
+    began: u64,
+    looks: u32,
+}
+
+fn watch(stop: &Stop, looks: bool) {
+    let watched = Python::try_attach(|py| {
+        let mut known: HashMap<usize, Known> = HashMap::new();
+        while !stop.is_due() {
+            let late = py.detach(|| {
+                let loops = everybody();
+                let fastest = loops.iter().map(|observed| observed.slow).min();
+                let tick = Duration::from_nanos(fastest.unwrap_or(u64::MAX) / 4);
+                drop(loops);
+                stop.sleep_until(Instant::now() + tick.clamp(SHORTEST, LONGEST), || false);
+                find_late(&mut known)
+            });
+            for (observed, began) in late.iter().filter(|_| looks) {
+                // What cannot be looked at has no name; the loop must not be told.
+                let _ = look(py, observed, *began);
+            }
+            for (observed, _) in &late {
+                if let Some(bridge) = observed.bridge.upgrade().filter(|_| !observed.steps) {
+                    loop_lag::withdraw_unless_running(py, &bridge);
+                }
+            }
+        }
+    });
+    // The interpreter is about to end: nothing runs any more.
+    let _ = watched;
+}
+
+/// The loops that should be looked at, with when what they run has begun.
+fn find_late(known: &mut HashMap<usize, Known>) -> Vec<(Arc<Observed>, u64)> {
+    let loops = everybody();
+    known.retain(|place, _| loops.iter().any(|observed| place_of(observed) == *place));
+    let mut late = Vec::new();
+    for observed in loops {
+        let now = clock::now_ns();
+        let Some(began) = since(&observed) else {
+            if let Some(bridge) = observed.bridge.upgrade().filter(|_| !observed.steps) {
+                loop_lag::ask(&bridge);
+            }
+            continue;
+        };
+        let known = known.entry(place_of(&observed)).or_default();
+        if known.began != began {
+            *known = Known { began, looks: 0 };
+        }
+        // The longer it takes, the fewer looks.
+        let patience = (observed.slow / 2).saturating_mul(1 << known.looks.min(20));
+        if now.saturating_sub(began) >= patience {
+            known.looks += 1;
+            late.push((observed, began));
+        }
+    }
+    late
+}
+
+/// What tells observations apart: there may be several of one loop.
+fn place_of(observed: &Arc<Observed>) -> usize {
+    Arc::as_ptr(observed) as usize
+}
+
+/// Since when a loop has been at what it runs, or has owed a sign of life.
+fn since(observed: &Observed) -> Option<u64> {
+    if observed.steps {
+        return observed.running();
+    }
+    observed.bridge.upgrade()?.lag().pending()
+}
+
+fn look(py: Python<'_>, observed: &Observed, began: u64) -> PyResult<()> {
+    let frames = py.import("sys")?.call_method0("_current_frames")?;
+    let frame = frames.get_item(observed.thread())?;
+    if since(observed) != Some(began) {
+        return Ok(());
+    }
+    if let Some(seen) = names::of_stack(frame, observed.base()) {
+        observed.keep(began, seen);
+    }
+    Ok(())
+}
