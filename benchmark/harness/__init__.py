@@ -4,6 +4,7 @@ The parent's side: `workloads` (what is measured), `clients` (who is), `servers`
 times), `measuring` (a cell), `running` (a run), `results` (files), `figures` and `significance` (statistics),
 `comparing`, `report` with `summary`, `sections` and `charts`, `selfcheck`, and `commands` (the command line). The side
 of the clients imports the standard library and its client only: `data` (records), `operations` (what is asked for),
-`pacing` (arrivals), `sessions` (what a driver offers), `loops`, `usage` and `histogram` (what a round took), `serving`
-(calls of the protocol) and `drive_*` (one per client). `benchmark/rust-core` speaks the same protocol.
+`pacing` (arrivals), `jobs` and `sessions` (what a driver offers), `loops` and `lanes` (ways of calling), `usage` and
+`histogram` (what a round took), `serving` (calls of the protocol) and `drive_*` (one per client).
+`benchmark/rust-core` speaks the same protocol.
 """

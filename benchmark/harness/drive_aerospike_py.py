@@ -16,8 +16,9 @@ from typing import Any
 import aerospike_py
 
 from benchmark.harness.data import Bins, Key
+from benchmark.harness.jobs import Driver, Job
 from benchmark.harness.operations import Work
-from benchmark.harness.serving import Driver, Job, serve
+from benchmark.harness.serving import serve
 from benchmark.harness.sessions import AsyncSession, Found, Session
 from benchmark.processes.answering import UnsupportedError
 

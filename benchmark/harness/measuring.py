@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmark.harness import verifying
 from benchmark.harness.clients import Client
+from benchmark.harness.jobs import Job
 from benchmark.harness.servers import Server
-from benchmark.harness.serving import Job
 from benchmark.harness.workloads import DRAIN_SECONDS, Cell
 from benchmark.processes.values import WrongResultError
 from benchmark.processes.worker import CannotError, Worker, WorkerError
