@@ -21,6 +21,7 @@ PURE_CRATES: dict[str, tuple[str, frozenset[str]]] = {
     "aerospike-rt": ("runtime", frozenset({"aerospike-stages"})),
     "aerospike-embedded": ("server", frozenset()),
     "aerospike-flamegraphs": ("flamegraphs", frozenset()),
+    "aerospike-traces": ("src/trace", frozenset({"aerospike-stages"})),
 }
 
 # Inside the extension crate: the files and folders that may import PyO3.
@@ -32,6 +33,7 @@ BRIDGE: tuple[str, ...] = (
     "src/exceptions.rs",
     "src/lanes/",
     "src/lib.rs",
+    "src/metrics_api.rs",
     "src/logs/bridge.rs",
     # The probes of Python itself: its GIL, its event loops, and the functions it calls.
     "src/probes/control.rs",
@@ -45,6 +47,7 @@ BRIDGE: tuple[str, ...] = (
     "src/probes/python.rs",
     "src/self_check.rs",
     "src/stage_api.rs",
+    "src/trace_api.rs",
 )
 
 PYTHON_CRATES = frozenset({"pyo3", "pyo3-ffi", "pyo3-macros", "numpy"})

@@ -5,6 +5,7 @@
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
 pub mod attempts;
+pub mod caller;
 mod cells;
 pub mod clock;
 pub mod collector;
@@ -12,6 +13,7 @@ pub mod current;
 mod ends;
 pub mod event;
 pub mod exemplar;
+pub mod exponential;
 pub mod facts;
 pub mod histogram;
 pub mod hold;
@@ -32,6 +34,7 @@ mod totals;
 pub mod track;
 
 pub use attempts::Attempts;
+pub use caller::Caller;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
 pub use facts::{End, Facts, Subject};
