@@ -12,16 +12,20 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTEST ?=
 LANES ?=
+BENCH ?=
+BENCH_MINUTES ?= 28
+BENCH_RESULTS ?= build/benchmark
 NEXTEST_VERSION := 0.9.143
 
 VENV := .venv
 FREE_THREADED_VENV := .venv-3.14t
+DOCS_VENV := .venv-docs
 VENV_PYTHON := $(CURDIR)/$(VENV)/bin/python
-REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/lint.txt
-FREE_THREADED_REQUIREMENTS := requirements/test.txt
+REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/analysis.txt requirements/lint.txt
+FREE_THREADED_REQUIREMENTS := requirements/test.txt requirements/analysis.txt
 
 # Type-checked to the letter.
-TYPED := python/aerospike_py scripts $(if $(wildcard benchmark/*.py),benchmark)
+TYPED := python/aerospike_py analysis/aerospike_py_analysis scripts $(if $(wildcard benchmark/*.py),benchmark)
 
 # A frozen Cargo.lock in continuous integration, one that follows the manifests elsewhere.
 LOCKED := $(if $(CI),--locked)
@@ -45,7 +49,7 @@ demo: build ## Run the feature-fetch workload on three embedded nodes and show w
 test: test-rust test-python test-free-threaded ## Run all tests: Rust, Python with the GIL, Python without it
 
 .PHONY: lint
-lint: lint-rust lint-python lint-project ## Check formats, lints, types, stubs, layers, the patched runtime and texts
+lint: lint-rust lint-python lint-project ## Check formats, lints, types, stubs, layers, the patched runtime, texts and the site
 
 .PHONY: fmt
 fmt: $(VENV)/.ready ## Format Rust and Python
@@ -61,7 +65,7 @@ build: $(VENV)/.ready ## Build the extension and make it importable from .venv
 .PHONY: clean
 clean: ## Remove everything that was built or installed, but no measurements
 	cargo clean
-	rm -rf $(VENV) $(FREE_THREADED_VENV) .tools .python build dist demo-output
+	rm -rf $(VENV) $(FREE_THREADED_VENV) $(DOCS_VENV) .tools .python build dist demo-output
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/aerospike_py/*.so
@@ -82,10 +86,11 @@ lint-python: build ## Check the format, the lints and the types of Python, and t
 	$(VENV_PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml aerospike_py._aerospike
 
 .PHONY: lint-project
-lint-project: $(VENV)/.ready ## Check layers, the patched runtime and texts
+lint-project: $(VENV)/.ready docs ## Check layers, the patched runtime, texts and the site
 	$(VENV_PYTHON) scripts/check_layers.py
 	$(VENV_PYTHON) scripts/check_patch.py
 	$(VENV_PYTHON) scripts/check_text.py
+	$(VENV_PYTHON) scripts/write_performance_docs.py --check
 
 .PHONY: test-rust
 test-rust: $(VENV)/.ready ## Run the Rust tests
@@ -104,7 +109,29 @@ soak: build ## Run the long tests that make test leaves out
 	$(VENV_PYTHON) -m pytest -m soak $(PYTEST)
 	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" -m soak $(PYTEST)
 
+.PHONY: docs
+docs: $(DOCS_VENV)/.ready ## Build the site into build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	$(DOCS_VENV)/bin/python scripts/check_site.py build/site
+
 ##@ Measurements and wheels
+
+.PHONY: bench
+bench: build lanes ## Measure environment A and the core of the matrix, half an hour (BENCH="--suite conversion" and the like)
+	$(VENV_PYTHON) -m benchmark run --minutes $(BENCH_MINUTES) --json $(BENCH_RESULTS)/results.json.gz $(BENCH)
+
+.PHONY: bench-report
+bench-report: build ## Make Markdown and HTML of what make bench has measured
+	$(VENV_PYTHON) -m benchmark report $(BENCH_RESULTS)/results.json.gz --markdown $(BENCH_RESULTS)/report.md --html $(BENCH_RESULTS)/report.html
+
+.PHONY: bench-matrix
+bench-matrix: build lanes ## Measure the whole matrix of keys and values; takes hours
+	$(VENV_PYTHON) -m benchmark run --suite matrix --json $(BENCH_RESULTS)/matrix.json.gz $(BENCH)
+
+.PHONY: bench-self-check
+bench-self-check: build ## Measure the harness: what it costs, and whether it finds a planted slowdown and only that
+	@scripts/build-as-released $(VENV) build/ours
+	$(VENV_PYTHON) -m benchmark self-check $(BENCH)
 
 .PHONY: bench-overhead
 bench-overhead: build ## Measure what recording stages costs, switched on and off
@@ -151,6 +178,10 @@ requirements: build/compile/.ready ## Compile requirements/*.in to hash-pinned *
 
 $(VENV)/.ready: $(REQUIREMENTS) scripts/make-venv
 	scripts/make-venv "$(PYTHON)" $(VENV) $(REQUIREMENTS)
+	@touch $@
+
+$(DOCS_VENV)/.ready: requirements/docs.txt scripts/make-venv
+	scripts/make-venv "$(PYTHON)" $(DOCS_VENV) $<
 	@touch $@
 
 build/compile/.ready: requirements/compile.txt scripts/make-venv

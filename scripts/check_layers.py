@@ -21,6 +21,7 @@ PURE_CRATES: dict[str, tuple[str, frozenset[str]]] = {
     "aerospike-rt": ("runtime", frozenset({"aerospike-stages"})),
     "aerospike-embedded": ("server", frozenset()),
     "aerospike-flamegraphs": ("flamegraphs", frozenset()),
+    "aerospike-traces": ("src/trace", frozenset({"aerospike-stages"})),
 }
 
 # Inside the extension crate: the files and folders that may import PyO3.
@@ -46,6 +47,7 @@ BRIDGE: tuple[str, ...] = (
     "src/probes/python.rs",
     "src/self_check.rs",
     "src/stage_api.rs",
+    "src/trace_api.rs",
 )
 
 PYTHON_CRATES = frozenset({"pyo3", "pyo3-ffi", "pyo3-macros", "numpy"})

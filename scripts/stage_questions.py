@@ -1,7 +1,7 @@
 """Why is my call slow? The questions that lead from a table of stages to one stage, as a page.
 
-What a large value of a stage means and what to do about it is not said here: the page takes it from the table of stages.
-Every stage is led to by exactly one question.
+What a large value of a stage means and what to do about it is not said here: the page takes it from the table of
+stages. Every stage is led to by exactly one question.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ class Described(Protocol):
     """What the page needs to know of a stage."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The stage."""
+
     @property
-    def interpretation(self) -> str: ...
+    def interpretation(self) -> str:
+        """What a large value means."""
+
     @property
-    def action(self) -> str: ...
+    def action(self) -> str:
+        """What to do about a large value."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "Is the time inside the call at all?",
+        "Is the time spent outside of the calls?",
         "Compare the p99 of `wall` with the p99 of your requests. If the calls are fast and the requests are slow, the "
         "time goes elsewhere.",
         hints=(
@@ -48,7 +53,7 @@ QUESTIONS = (
         "One of the three `network_` stages makes the difference between a fast call and a slow one.",
         ("network_wait", "network_read", "network_write"),
         (
-            "One node stands out in `nodes` of the snapshot: a hot key, a slow disk, a noisy neighbour. Look at that node.",
+            "One node stands out in `nodes` of the snapshot: a hot key, a slow disk, a noisy neighbour. Look there.",
             "All nodes are slow alike, and the server's own histograms are fast: it is the path between you.",
         ),
     ),
@@ -57,7 +62,7 @@ QUESTIONS = (
         "The call stood in a queue: for a permit, for a connection, for its turn to try again.",
         ("limiter_wait", "backoff", "pool_acquire"),
         (
-            "`failed_in` of the snapshot, and the server's log, tell retries from a pool without a connection to spare.",
+            "`failed_in` of the snapshot, and the server's log, tell retries from a pool that has nothing to spare.",
             "[Pools and time-outs](guides/pools-and-timeouts.md) has an example of each.",
         ),
     ),
@@ -70,7 +75,7 @@ QUESTIONS = (
         "Did it wait for Python?",
         "The result was there, and your process was not ready to take it.",
         ("gil_reacquire", "loop_wait", "event_loop_resume"),
-        ("`gil_reacquire` is about threads, the other two about the event loop.",),
+        ("`gil_reacquire` is about threads, the other two about the event loop; `observe_loop()` names what it ran.",),
     ),
     Question(
         "Is it the work itself?",
@@ -85,16 +90,16 @@ QUESTIONS = (
 )
 
 HEAD = """\
-<!-- Written by scripts/write_stage_docs.py; change scripts/stage_questions.py or the table in src/stages, not this file. -->
-
 # Why is my call slow?
+
+<!-- Written by scripts/write_stage_docs.py; change the table in src/stages or scripts/stage_questions.py. -->
 
 Take a table of the slow period, find the stage that makes the difference, and follow it.
 
 ## 1. Take a table
 
-Record while it is slow. In production that is `AEROSPIKE_PY_INTERNAL_METRICS=1` and Prometheus; here it is a block of code, and a server
-of which one reply in ten is 30 ms late:
+Record while it is slow. In production that is `AEROSPIKE_PY_INTERNAL_METRICS=1` and Prometheus; here it is a block of
+code, and a server of which one reply in ten is 30 ms late:
 
 ```python
 import aerospike_py
@@ -144,7 +149,7 @@ def overview() -> str:
     """Draw the tree: one line per question, with what it leads to."""
     lines = ['<div class="tree" markdown>', ""]
     for number, question in enumerate(QUESTIONS, 1):
-        stages = " ".join(f"[`{stage}`](#{stage})" for stage in question.stages) or "not the client: see below"
+        stages = " ".join(f"[`{stage}`](#{stage})" for stage in question.stages) or "it is not the client"
         lines.append(f"{number}. [{question.text}](#question-{number})")
         lines.append("")
         lines.append(f"    yes: {stages}")

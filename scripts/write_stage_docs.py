@@ -20,9 +20,9 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 REMEDY = "run scripts/write_stage_docs.py with the Python that the extension is built for, and commit what it writes"
 
 HEAD = """\
-<!-- Written by scripts/write_stage_docs.py; change the table in src/stages or the script, not this file. -->
-
 # Stages
+
+<!-- Written by scripts/write_stage_docs.py; change the table in src/stages or the script, not this file. -->
 
 The wall time of an operation runs from the moment Python calls the method to the moment the caller has its result. The
 client splits it into stages. One of them is always running and none overlaps another, so they add up to the wall

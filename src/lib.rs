@@ -19,6 +19,7 @@ mod probes;
 mod queue;
 mod self_check;
 mod stage_api;
+mod trace_api;
 
 use pyo3::prelude::*;
 
@@ -39,6 +40,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
+    trace_api::register(module)?;
     metrics_api::register(module)?;
     probes::python::register(module)?;
     self_check::register(module)?;

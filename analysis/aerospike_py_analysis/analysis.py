@@ -114,7 +114,11 @@ def from_profile(summed: Profile) -> Analysis:
     throttled, _ = trends.throttled(summed)
     deferred = [
         DeferredFigures(
-            name, one.count, one.total_ns, histogram.quantile(one.durations, 0.5), histogram.quantile(one.durations, 0.99)
+            name,
+            one.count,
+            one.total_ns,
+            histogram.quantile(one.durations, 0.5),
+            histogram.quantile(one.durations, 0.99),
         )
         for name, one in sorted(summed.deferred.items())
     ]
@@ -143,7 +147,11 @@ def group_analysis(group: Group, summed: Profile) -> GroupAnalysis:
     rows = Ordered(group.rows["duration_ns"], group.rows.stages, group.weights)
     tails = splits(group.stages, rows, TAILS, group.quantile)
     return GroupAnalysis(
-        breakdown(group), tails, dimensions(group, summed.recording), trend(group, summed.first_ns), exemplars(group, summed)
+        breakdown(group),
+        tails,
+        dimensions(group, summed.recording),
+        trend(group, summed.first_ns),
+        exemplars(group, summed),
     )
 
 
@@ -172,7 +180,11 @@ def exemplars(group: Group, summed: Profile) -> list[Exemplar]:
                 int(columns["duration_ns"][row]),
                 words.word(int(columns["outcome"][row])),
                 int(columns["keys"][row]),
-                {name: int(value) for name, value in zip(group.stages, group.rows.stages[:, row], strict=True) if value},
+                {
+                    name: int(value)
+                    for name, value in zip(group.stages, group.rows.stages[:, row], strict=True)
+                    if value
+                },
                 details.get(places[row], Details()),
             )
         )

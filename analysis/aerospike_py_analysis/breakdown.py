@@ -93,5 +93,9 @@ def breakdown(group: Group) -> Breakdown:
         attempts_mean=group.attempts / group.count,
         bytes_received_mean=group.bytes_received / group.count,
         most_in_flight=group.most_in_flight,
-        stages=[figures for figures in stages if figures.count or figures.stage == "unattributed" or np.any(figures.total_ns)],
+        stages=[
+            figures
+            for figures in stages
+            if figures.count or figures.stage == "unattributed" or np.any(figures.total_ns)
+        ],
     )

@@ -1,6 +1,7 @@
 """Recognises calls that were gathered: operations of one event loop that started together and overlapped.
 
-Works on chunks as they are read; what crosses the end of a chunk counts as two. What a burst would have cost as one batch is
+Works on chunks as they are read; what crosses the end of a chunk counts as two. What a burst would have cost as one
+batch is
 estimated here from its stages, because the operations are gone afterwards.
 """
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from aerospike_py_analysis.model import NONE, Chunk, Ints
 
-# Creating one operation on a loop takes tens of microseconds; whoever starts later was not gathered with the one before.
+# Creating one operation on a loop takes tens of microseconds; whoever starts later was not gathered with the one
+# before.
 GAP_NS: Final = 250_000
 FEWEST: Final = 3
 MOST_KEPT: Final = 5_000
@@ -72,7 +74,11 @@ class Bursts:
         start = chunk["start_ns"][rows]
         end = start + chunk["duration_ns"][rows]
         stages = chunk.stages[:, rows]
-        batch = stages[self._every].sum() + stages[self._slowest].sum(axis=0).max(initial=0) + stages[self._once].sum(axis=0).min()
+        batch = (
+            stages[self._every].sum()
+            + stages[self._slowest].sum(axis=0).max(initial=0)
+            + stages[self._once].sum(axis=0).min()
+        )
         took = int(end.max() - start.min())
         self.kept.append(
             Burst(
@@ -92,7 +98,7 @@ class Bursts:
 
 
 def beginnings(chunk: Chunk, order: Ints) -> list[int]:
-    """Positions in ``order`` at which a new burst begins: after a gap, on another loop, or when an earlier call has ended."""
+    """Positions in ``order`` where a burst begins: after a gap, on another loop, or when an earlier call has ended."""
     start = chunk["start_ns"][order]
     fresh = np.ones(order.size, dtype=np.bool_)
     fresh[1:] = (

@@ -1,6 +1,7 @@
 """Whose fault a wait was: waits for the loop and for the GIL joined with what the probes saw at the same time.
 
-A wait and a callback of the same loop that overlap share that time: the callback took it from the operation. Waits for the GIL are
+A wait and a callback of the same loop that overlap share that time: the callback took it from the operation. Waits
+for the GIL are
 joined with the probe of the GIL of the same process. What no probe explains is said as well.
 """
 
@@ -20,6 +21,13 @@ from aerospike_py_analysis.stages import GIL_WAITS, LOOP_WAITS
 # Waits below this are the price of a hand-over, nobody's fault.
 SHORTEST_NS: Final = 50_000
 MOST_ROWS: Final = 8_000
+# The probes of the interpreter see that somebody kept it, not who.
+UNNAMED: Final = {
+    "loop_callback": "a callback without a name",
+    "gil_delay": "another thread that kept the GIL",
+    "attach_delay": "a pause of the interpreter",
+    "stop_the_world": "garbage collection",
+}
 LOOP_PROBES: Final = ("loop_callback",)
 GIL_PROBES: Final = ("gil_delay", "attach_delay", "stop_the_world")
 
@@ -89,13 +97,18 @@ def stretches(profile: Profile, stages: tuple[str, ...], positions: list[int]) -
         weight = float(group.weights[row])
         segments = [one for one in details.get(place, Details()).segments if one.stage in stages]
         if segments:
-            rows += [(process, loop, start + one.start_ns, start + one.start_ns + one.duration_ns, weight) for one in segments]
+            rows += [
+                (process, loop, start + one.start_ns, start + one.start_ns + one.duration_ns, weight)
+                for one in segments
+            ]
         else:
             # Without segments: these waits end the operation, but for the conversion in between.
             end = start + int(group.rows["duration_ns"][row])
             rows.append((process, loop, end - waited, end, weight))
-    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
-    return Waits(*(np.array(column, dtype=np.int64) for column in columns[:4]), weight=np.array(columns[4], dtype=np.float64))
+    whole = np.array([row[:4] for row in rows], dtype=np.int64).reshape(-1, 4)
+    return Waits(
+        whole[:, 0], whole[:, 1], whole[:, 2], whole[:, 3], np.array([row[4] for row in rows], dtype=np.float64)
+    )
 
 
 def place_of(group: Group, row: int) -> Place:
@@ -117,7 +130,7 @@ def judge(profile: Profile, waits: Waits, stages: tuple[str, ...], probes: tuple
             chosen = rows.take(np.flatnonzero(mine))
             indices = np.flatnonzero((waits.process == process) & (waits.subject == subject))
             for wait, row, overlap in overlaps(waits, indices, chosen):
-                name = (probe, profile.recording.vocabulary.word(int(chosen.name[row])) or "unnamed")
+                name = (probe, profile.recording.vocabulary.word(int(chosen.name[row])) or UNNAMED[probe])
                 took[name] += overlap * waits.weight[wait]
                 hit[name] += waits.weight[wait]
                 longest[name] = max(longest[name], int(chosen.duration_ns[row]))

@@ -43,7 +43,7 @@ class NodeSkew:
 
 
 def gathered(bursts: Bursts, profile: Profile) -> list[Gathered]:
-    """The bursts by the operation that they were made of; times are medians, the interval is that of the middle 80 %."""
+    """The bursts by their operation; times are medians, the interval is that of the middle 80 %."""
     if not bursts.kept:
         return []
     words = profile.recording.vocabulary
@@ -80,7 +80,9 @@ def node_skew(profile: Profile) -> list[NodeSkew]:
     for group in profile.groups:
         rows = np.flatnonzero(group.rows["keys"] > 1)
         # An even choice over all durations, so that the tail is there and does not dominate.
-        chosen = rows[np.linspace(0, rows.size - 1, min(rows.size, MOST_BATCHES)).astype(np.int64)] if rows.size else rows
+        chosen = (
+            rows[np.linspace(0, rows.size - 1, min(rows.size, MOST_BATCHES)).astype(np.int64)] if rows.size else rows
+        )
         places += [place_of(group, int(row)) for row in chosen]
     batches: dict[str, int] = defaultdict(int)
     last: dict[str, int] = defaultdict(int)
@@ -96,6 +98,7 @@ def node_skew(profile: Profile) -> list[NodeSkew]:
         last[ends[-1][1]] += 1
         excess[ends[-1][1]] += ends[-1][0] - ends[-2][0]
     found = [
-        NodeSkew(node, count, last[node], spent[node] / count, excess[node] / max(last[node], 1)) for node, count in batches.items()
+        NodeSkew(node, count, last[node], spent[node] / count, excess[node] / max(last[node], 1))
+        for node, count in batches.items()
     ]
     return sorted(found, key=lambda one: excess[one.node], reverse=True)

@@ -1,6 +1,7 @@
 """Log-linear histograms: mergeable counts from which percentiles are known to within one per cent.
 
-Every power of two is divided into 64 bins of equal width, so that the middle of a bin is at most 1/128 from any value in it.
+Every power of two is divided into 64 bins of equal width, so that the middle of a bin is at most 1/128 from any value
+in it.
 """
 
 from __future__ import annotations

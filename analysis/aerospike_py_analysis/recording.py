@@ -22,7 +22,7 @@ INTERVALS = ("loop_lag", "loop_callback", "gil_delay", "attach_delay", "stop_the
 Place = tuple[int, int, int]
 
 
-class NothingToRead(Exception):
+class NothingToReadError(Exception):
     """No input of a recording can be used; the message names every file and what is wrong with it."""
 
 
@@ -35,12 +35,12 @@ class Recording:
         self.vocabulary = Vocabulary()
         self.files: list[ArrowFile | SpanFile] = []
         self.frames: list[Frame] = []
-        self._processes: dict[tuple[str, int, int], int] = {}
+        self._processes: dict[tuple[str, int, str | None], int] = {}
         self._of_file: list[list[int]] = []
         for entry in inputs:
             self._open(entry)
         if not any(file.holds == "operations" for file in self.files):
-            raise NothingToRead("\n".join(str(problem) for problem in self._problems) or "there is nothing to read")
+            raise NothingToReadError("\n".join(map(str, self._problems)) or "there is nothing to read")
         found = {name for file in self.files if file.holds == "operations" for name in file.stages}
         self.stages = stage_table.in_order(found | {stage_table.UNATTRIBUTED})
 
@@ -53,7 +53,7 @@ class Recording:
             else:
                 file = otlp.read(entry.path) if entry.kind == "otlp" else jaeger.read(entry.path)
                 frames = file.frames
-        except (arrow.Unreadable, jaeger.Unreadable) as error:
+        except (arrow.UnreadableError, jaeger.UnreadableError) as error:
             self._problems.append(Problem(str(entry.path), str(error), used=False))
             return
         except OSError as error:

@@ -1,7 +1,9 @@
 """A bounded sample of whole operations that thins out where operations are many and keeps the tail.
 
-Operations are put into strata by their duration, sixteen to a power of two. While the sample is over its budget, the most
-populated strata are halved. A kept operation stands for as many as its stratum had per operation kept: its weight. Which ones are
+Operations are put into strata by their duration, sixteen to a power of two. While the sample is over its budget, the
+most
+populated strata are halved. A kept operation stands for as many as its stratum had per operation kept: its weight.
+Which ones are
 kept follows from their ids alone, so that the same recording gives the same sample.
 """
 

@@ -1,6 +1,7 @@
 """Operations over time: sums of stages and counts of durations per slice of wall time.
 
-The slices become twice as long whenever there are too many, so that memory does not depend on the length of a recording.
+The slices become twice as long whenever there are too many, so that memory does not depend on the length of a
+recording.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class Slices:
             self._widen()
             number = chunk["start_ns"] // self.width_ns
         present, place = np.unique(number, return_inverse=True)
-        sums = np.stack([np.bincount(place, weights=stage, minlength=present.size) for stage in chunk.stages])
+        sums: Floats = np.stack([np.bincount(place, weights=stage, minlength=present.size) for stage in chunk.stages])
         coarse = (histogram.bins(chunk["duration_ns"]) + (1 << _COARSER) - 1) >> _COARSER
-        durations = np.bincount(place * BINS + coarse, minlength=present.size * BINS).reshape(-1, BINS)
+        durations: Ints = np.bincount(place * BINS + coarse, minlength=present.size * BINS).reshape(-1, BINS)
         for i, key in enumerate(present.tolist()):
             self._put(key, sums[:, i], durations[i])
         while len(self._sums) > MOST:

@@ -1,6 +1,7 @@
 """The stages that the client's recordings are made of: order, family and how a sentence names them.
 
-The table of the client (``docs/stages.md``) is the source; a test compares this one with it. Recordings may hold stages that
+The table of the client (``docs/stages.md``) is the source; a test compares this one with it. Recordings may hold
+stages that
 are not listed here: they are analysed like the others, with the family ``unknown``.
 """
 

@@ -1,8 +1,11 @@
 """Splits the distance between two percentiles of the wall time among the stages, so that the parts add up to it.
 
-Percentiles of stages cannot be subtracted: the operation with the slowest network is seldom the one with the slowest GIL.
-Instead, the operations in a window of ranks around each percentile stand for "an operation that is this slow". The mean of their
-stages adds up to the mean of their wall times; scaled by the percentile over that mean it adds up to the percentile itself.
+Percentiles of stages cannot be subtracted: the operation with the slowest network is seldom the one with the slowest
+GIL.
+Instead, the operations in a window of ranks around each percentile stand for "an operation that is this slow". The
+mean of their
+stages adds up to the mean of their wall times; scaled by the percentile over that mean it adds up to the percentile
+itself.
 The difference of two such vectors adds up to the difference of the percentiles, for every recording.
 
 Intervals come from a Poisson bootstrap: every operation is counted once on average, anew in each repetition, and both
@@ -96,7 +99,11 @@ class Ordered:
 
 
 def splits(
-    names: list[str], rows: Ordered, tails: Sequence[tuple[float, float]], known: Callable[[float], float] | None = None, seed: int = 1
+    names: list[str],
+    rows: Ordered,
+    tails: Sequence[tuple[float, float]],
+    known: Callable[[float], float] | None = None,
+    seed: int = 1,
 ) -> list[TailSplit]:
     """Splits the distance between each pair of percentiles; ``known`` says their values where they are known better."""
     value = known or rows.quantile
@@ -107,7 +114,12 @@ def splits(
 
 
 def split(
-    names: list[str], value: Callable[[float], float], low: float, high: float, at: dict[float, Floats], again: dict[float, Floats]
+    names: list[str],
+    value: Callable[[float], float],
+    low: float,
+    high: float,
+    at: dict[float, Floats],
+    again: dict[float, Floats],
 ) -> TailSplit:
     """One of the splits, from the stages at both percentiles and their repetitions."""
     from_ns, to_ns = value(low), value(high)
@@ -137,7 +149,7 @@ def split(
 
 
 def repeated(rows: Ordered, ranks: Sequence[float], seed: int) -> dict[float, Floats]:
-    """The stages at each percentile in every repetition of the bootstrap; nothing where there are too few operations."""
+    """The stages at each percentile in every repetition of the bootstrap; nothing for too few operations."""
     size = rows.durations.size
     if size < FEWEST_ROWS:
         return {}

@@ -38,7 +38,8 @@ class Trend:
     width_ns: int
     slices: list[Slice]
     bursts: list[int]
-    # Mean wall time of the first operations over that of the rest, and how long they lasted; 1 if there was no slow start.
+    # Mean wall time of the first operations over that of the rest, and how long they lasted; 1 if there was no slow
+    # start.
     warm_up_factor: float
     warm_up_ns: int
     warm_up_stage: str
@@ -59,7 +60,14 @@ def trend(group: Group, begin_ns: int) -> Trend:
     bursts = [i for i in range(len(found)) if many and p99[i] > BURST * typical]
     factor, lasted, stage = warm_up(sums, counts, means) if many else (1.0, 0, 0)
     return Trend(
-        group.operation, group.lane, group.slices.width_ns, found, bursts, factor, lasted * group.slices.width_ns, group.stages[stage]
+        group.operation,
+        group.lane,
+        group.slices.width_ns,
+        found,
+        bursts,
+        factor,
+        lasted * group.slices.width_ns,
+        group.stages[stage],
     )
 
 

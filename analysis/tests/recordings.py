@@ -10,38 +10,100 @@ import numpy as np
 import pyarrow as pa
 
 STAGES = (
-    "key_parse", "dispatch", "limiter_wait", "pool_acquire", "encode", "tokio_timer", "network_write", "network_wait", "network_read",
-    "decode", "wake_delay", "backoff", "fan_in", "gil_reacquire", "loop_wait", "event_loop_resume", "to_dict", "unattributed",
-)  # fmt: skip
-SEGMENT = pa.struct([("stage", pa.uint8()), ("node", pa.uint8()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64())])
+    "key_parse",
+    "dispatch",
+    "limiter_wait",
+    "pool_acquire",
+    "encode",
+    "tokio_timer",
+    "network_write",
+    "network_wait",
+    "network_read",
+    "decode",
+    "wake_delay",
+    "backoff",
+    "fan_in",
+    "gil_reacquire",
+    "loop_wait",
+    "event_loop_resume",
+    "to_dict",
+    "unattributed",
+)
+SEGMENT = pa.struct(
+    [("stage", pa.uint8()), ("node", pa.uint8()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64())]
+)
 TRACK = pa.struct(
-    [("node", pa.uint8()), ("attempts", pa.uint16()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64()), ("segments", pa.list_(SEGMENT))]
+    [
+        ("node", pa.uint8()),
+        ("attempts", pa.uint16()),
+        ("start_ns", pa.uint64()),
+        ("duration_ns", pa.uint64()),
+        ("segments", pa.list_(SEGMENT)),
+    ]
 )
 OPERATIONS = pa.schema(
     [
-        ("kind", pa.string()), ("operation_id", pa.uint64()), ("client_id", pa.uint32()), ("operation", pa.string()), ("lane", pa.string()),
-        ("start_ns", pa.uint64()), ("duration_ns", pa.uint64()), ("outcome", pa.string()), ("error_type", pa.string()),
-        ("status_code", pa.int32()), ("failed_in", pa.string()), ("namespace", pa.string()), ("set", pa.string()), ("sets", pa.uint16()),
-        ("keys", pa.uint32()), ("attempts", pa.uint16()), ("bytes_sent", pa.uint64()), ("bytes_received", pa.uint64()),
-        ("in_flight", pa.uint32()), ("node", pa.string()), ("thread_id", pa.uint64()), ("thread_name", pa.string()), ("task_id", pa.uint64()),
-        ("task_name", pa.string()), ("loop_id", pa.uint64()), ("trace_id", pa.binary(16)), ("span_id", pa.binary(8)),
+        ("kind", pa.string()),
+        ("operation_id", pa.uint64()),
+        ("client_id", pa.uint32()),
+        ("operation", pa.string()),
+        ("lane", pa.string()),
+        ("start_ns", pa.uint64()),
+        ("duration_ns", pa.uint64()),
+        ("outcome", pa.string()),
+        ("error_type", pa.string()),
+        ("status_code", pa.int32()),
+        ("failed_in", pa.string()),
+        ("namespace", pa.string()),
+        ("set", pa.string()),
+        ("sets", pa.uint16()),
+        ("keys", pa.uint32()),
+        ("attempts", pa.uint16()),
+        ("bytes_sent", pa.uint64()),
+        ("bytes_received", pa.uint64()),
+        ("in_flight", pa.uint32()),
+        ("node", pa.string()),
+        ("thread_id", pa.uint64()),
+        ("thread_name", pa.string()),
+        ("task_id", pa.uint64()),
+        ("task_name", pa.string()),
+        ("loop_id", pa.uint64()),
+        ("trace_id", pa.binary(16)),
+        ("span_id", pa.binary(8)),
         *((f"stage_{name}_ns", pa.uint64()) for name in STAGES),
-        ("nodes", pa.list_(pa.string())), ("segments", pa.list_(SEGMENT)), ("tracks", pa.list_(TRACK)),
+        ("nodes", pa.list_(pa.string())),
+        ("segments", pa.list_(SEGMENT)),
+        ("tracks", pa.list_(TRACK)),
     ]
-)  # fmt: skip
+)
 PROBES = pa.schema(
     [
-        ("probe", pa.string()), ("subject", pa.uint64()), ("name", pa.string()), ("start_ns", pa.uint64()), ("duration_ns", pa.uint64()),
+        ("probe", pa.string()),
+        ("subject", pa.uint64()),
+        ("name", pa.string()),
+        ("start_ns", pa.uint64()),
+        ("duration_ns", pa.uint64()),
         ("value", pa.float64()),
     ]
-)  # fmt: skip
+)
 CLOCK = 1_790_000_000_000_000_000
 MS = 1_000_000
 # What a healthy read of one record is made of, in microseconds.
 HEALTHY = {
-    "key_parse": 3, "dispatch": 4, "pool_acquire": 3, "encode": 2, "tokio_timer": 1, "network_write": 9, "network_wait": 120,
-    "network_read": 4, "decode": 4, "wake_delay": 6, "gil_reacquire": 3, "to_dict": 4, "unattributed": 1,
-}  # fmt: skip
+    "key_parse": 3,
+    "dispatch": 4,
+    "pool_acquire": 3,
+    "encode": 2,
+    "tokio_timer": 1,
+    "network_write": 9,
+    "network_wait": 120,
+    "network_read": 4,
+    "decode": 4,
+    "wake_delay": 6,
+    "gil_reacquire": 3,
+    "to_dict": 4,
+    "unattributed": 1,
+}
 
 
 class Recording:
@@ -53,11 +115,24 @@ class Recording:
         self.probes: list[dict[str, Any]] = []
         self.now = 1_000 * MS
         self.frame = {
-            "host": "host-a", "pid": 4242, "started_unix_ns": CLOCK, "clock_unix_ns": CLOCK, "client_version": "1.0.0",
-            "core_version": "3.0.0", "python_version": "3.11.7", "python_implementation": "CPython", "python_build": "gil",
-            "gil_enabled": True, "cores": 4, "cpu_quota_cores": None, "platform": "linux-x86_64", "argv0": "app.py", "service_name": "features",
-            "stages": list(STAGES), **frame,
-        }  # fmt: skip
+            "host": "host-a",
+            "pid": 4242,
+            "started_unix_ns": CLOCK,
+            "clock_unix_ns": CLOCK,
+            "client_version": "1.0.0",
+            "core_version": "3.0.0",
+            "python_version": "3.11.7",
+            "python_implementation": "CPython",
+            "python_build": "gil",
+            "gil_enabled": True,
+            "cores": 4,
+            "cpu_quota_cores": None,
+            "platform": "linux-x86_64",
+            "argv0": "app.py",
+            "service_name": "features",
+            "stages": list(STAGES),
+            **frame,
+        }
 
     def healthy(self, **more: float) -> dict[str, int]:
         """The stages of a healthy operation with some noise; ``more`` adds nanoseconds to stages."""
@@ -66,7 +141,9 @@ class Recording:
             stages[name] = stages.get(name, 0) + int(value)
         return stages
 
-    def add(self, stages: dict[str, int], operation: str = "get", lane: str = "sync", gap_ns: int = 300_000, **columns: Any) -> dict[str, Any]:
+    def add(
+        self, stages: dict[str, int], operation: str = "get", lane: str = "sync", gap_ns: int = 300_000, **columns: Any
+    ) -> dict[str, Any]:
         """Adds an operation; the clock moves on by ``gap_ns`` unless ``start_ns`` is given."""
         duration = sum(stages.values())
         start = columns.pop("start_ns", None)
@@ -77,23 +154,69 @@ class Recording:
         segments, at = [], 0
         for name in STAGES:
             if stages.get(name):
-                segments.append({"stage": STAGES.index(name), "node": 0 if name.startswith("network") else 255, "start_ns": at, "duration_ns": stages[name]})
+                segments.append(
+                    {
+                        "stage": STAGES.index(name),
+                        "node": 0 if name.startswith("network") else 255,
+                        "start_ns": at,
+                        "duration_ns": stages[name],
+                    }
+                )
                 at += stages[name]
         row = {
-            "kind": "operation", "operation_id": len(self.rows) + 1, "client_id": 1, "operation": operation, "lane": lane, "start_ns": start,
-            "duration_ns": duration, "outcome": "ok", "namespace": "test", "set": "users", "sets": 1, "keys": 1, "attempts": 1,
-            "bytes_sent": 90, "bytes_received": 300, "in_flight": 1, "node": node, "thread_id": 77, "thread_name": "MainThread",
-            "loop_id": 1 if lane == "asyncio" else None, "task_id": len(self.rows) if lane == "asyncio" else None,
-            "nodes": [node], "segments": segments, "tracks": [], **{f"stage_{name}_ns": stages.get(name, 0) for name in STAGES}, **columns,
-        }  # fmt: skip
+            "kind": "operation",
+            "operation_id": len(self.rows) + 1,
+            "client_id": 1,
+            "operation": operation,
+            "lane": lane,
+            "start_ns": start,
+            "duration_ns": duration,
+            "outcome": "ok",
+            "namespace": "test",
+            "set": "users",
+            "sets": 1,
+            "keys": 1,
+            "attempts": 1,
+            "bytes_sent": 90,
+            "bytes_received": 300,
+            "in_flight": 1,
+            "node": node,
+            "thread_id": 77,
+            "thread_name": "MainThread",
+            "loop_id": 1 if lane == "asyncio" else None,
+            "task_id": len(self.rows) if lane == "asyncio" else None,
+            "nodes": [node],
+            "segments": segments,
+            "tracks": [],
+            **{f"stage_{name}_ns": stages.get(name, 0) for name in STAGES},
+            **columns,
+        }
         self.rows.append(row)
         return row
 
     def probe(self, probe: str, start_ns: int, duration_ns: int | None = None, **columns: Any) -> None:
         """Adds a row of a probe."""
-        self.probes.append({"probe": probe, "start_ns": start_ns, "duration_ns": duration_ns, "subject": None, "name": None, "value": None, **columns})
+        self.probes.append(
+            {
+                "probe": probe,
+                "start_ns": start_ns,
+                "duration_ns": duration_ns,
+                "subject": None,
+                "name": None,
+                "value": None,
+                **columns,
+            }
+        )
 
-    def write(self, folder: Path, number: int = 0, footer: bool = True, batch: int = 500, version: str = "1", rows: slice = slice(None)) -> Path:
+    def write(
+        self,
+        folder: Path,
+        number: int = 0,
+        footer: bool = True,
+        batch: int = 500,
+        version: str = "1",
+        rows: slice = slice(None),
+    ) -> Path:
         """Writes the files and returns that of the operations."""
         metadata = {"aerospike_py.trace.version": version, "aerospike_py.frame": json.dumps(self.frame)}
         stem = f"rec-{self.frame['host']}-{self.frame['pid']}-{number}"

@@ -33,7 +33,9 @@ def slow_node_of_batches(recording: Recording) -> None:
             took = stages["network_wait"] if number == 2 else int(100_000 * recording.random.lognormal(0, 0.2))
             piece = {"stage": STAGES.index("network_wait"), "node": number, "start_ns": 0, "duration_ns": took}
             tracks.append({"node": number, "attempts": 1, "start_ns": 20_000, "duration_ns": took, "segments": [piece]})
-        recording.add(stages, "batch_read", keys=60, node=nodes[2], nodes=nodes, tracks=tracks, attempts=3, bytes_received=20_000)
+        recording.add(
+            stages, "batch_read", keys=60, node=nodes[2], nodes=nodes, tracks=tracks, attempts=3, bytes_received=20_000
+        )
 
 
 def heavy_tailed_server(recording: Recording) -> None:
@@ -118,7 +120,9 @@ def slow_callback(recording: Recording) -> None:
         waits = i % 30 == 0
         row = recording.add(recording.healthy(loop_wait=38 * MS if waits else 10_000), "get", "asyncio", gap_ns=2 * MS)
         if waits:
-            recording.probe("loop_callback", row["start_ns"] + 100_000, 40 * MS, subject=1, name="app.model:score (model.py:12)")
+            recording.probe(
+                "loop_callback", row["start_ns"] + 100_000, 40 * MS, subject=1, name="app.model:score (model.py:12)"
+            )
             recording.now += 40 * MS
         recording.probe("loop_callback", row["start_ns"] - MS, 20_000, subject=1, name="app.web:handle (web.py:3)")
 
@@ -156,7 +160,11 @@ def conversion(recording: Recording) -> None:
     for _ in range(ROWS):
         keys = int(recording.random.integers(20, 400))
         recording.add(
-            recording.healthy(decode=keys * 1500, to_dict=keys * 4000), "batch_read", keys=keys, bytes_received=keys * 200, gap_ns=4 * MS
+            recording.healthy(decode=keys * 1500, to_dict=keys * 4000),
+            "batch_read",
+            keys=keys,
+            bytes_received=keys * 200,
+            gap_ns=4 * MS,
         )
 
 
@@ -179,7 +187,9 @@ def throttled(recording: Recording) -> None:
 def cold_start(recording: Recording) -> None:
     """The first eighth of the operations opens connections."""
     for i in range(ROWS):
-        recording.add(recording.healthy(pool_acquire=200_000, network_wait=900_000) if i < ROWS // 8 else recording.healthy())
+        recording.add(
+            recording.healthy(pool_acquire=200_000, network_wait=900_000) if i < ROWS // 8 else recording.healthy()
+        )
 
 
 def slow_stretches(recording: Recording) -> None:

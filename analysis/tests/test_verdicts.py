@@ -1,4 +1,5 @@
-"""The rules, on recordings in which the cause is planted: the right verdict comes first and no wrong one comes at all."""
+"""The rules, on recordings in which the cause is planted: the right verdict comes first and no wrong one comes at
+all."""
 
 from __future__ import annotations
 

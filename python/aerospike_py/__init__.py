@@ -9,7 +9,7 @@ the reference of the API, and an embedded server for tests in :mod:`aerospike_py
 import logging
 from typing import TYPE_CHECKING
 
-from aerospike_py import constants, exception, logs, probes, stages, types
+from aerospike_py import constants, exception, logs, probes, stages, tracing, types
 from aerospike_py._aerospike import (
     AsyncClient,
     Client,
@@ -34,6 +34,7 @@ from aerospike_py.logs import *  # noqa: F403
 from aerospike_py.numpy_batch import NumpyBatchRecords
 from aerospike_py.probes import *  # noqa: F403
 from aerospike_py.stages import *  # noqa: F403
+from aerospike_py.tracing import *  # noqa: F403
 from aerospike_py.types import *  # noqa: F403
 from aerospike_py.types import ClientConfig
 
@@ -116,4 +117,5 @@ __all__ += exception.__all__
 __all__ += logs.__all__
 __all__ += probes.__all__
 __all__ += stages.__all__
+__all__ += tracing.__all__
 __all__ += types.__all__

@@ -13,13 +13,14 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:py:)?(?:class|meth|func|attr|exc|mod|data):`~?([^`]+)`")
-LITERAL = re.compile(r"``([^`]+)``")
+LITERAL = re.compile(r"(?<!`)``([^`]+)``(?!`)")
 
 # Where the pages of the reference document what a bare name means; the first that knows the name wins.
 HOMES = (
     "aerospike_py._aerospike",
     "aerospike_py.types",
     "aerospike_py.stages",
+    "aerospike_py.probes",
     "aerospike_py.async_pool",
     "aerospike_py.numpy_batch",
     "aerospike_py.testing.server",
@@ -41,9 +42,12 @@ class DocstringRoles(griffe.Extension):
             described.docstring.value = LITERAL.sub(r"`\1`", text)
         if described.is_class and "__new__" in described.members:
             # Griffe looks for the parameters of a class in __init__ only; classes of the extension have none.
-            described.members.setdefault("__init__", described.members["__new__"])
+            made_by = described.members["__new__"]
+            if isinstance(made_by, griffe.Function):
+                made_by.returns = None
+                described.members.setdefault("__init__", made_by)
         for member in list(described.members.values()):
-            if not member.is_alias:
+            if isinstance(member, griffe.Object):
                 self._rewrite(pkg, member)
 
 

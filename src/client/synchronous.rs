@@ -27,6 +27,7 @@ impl Client {
         request: impl FnOnce() -> PyResult<Request>,
     ) -> PyResult<Py<PyAny>> {
         let mut call = Call::begin(operation, Lane::Sync);
+        call.come_from(slf.py());
         let prepared = request().and_then(|request| Ok((slf.get().state.connected()?, request)));
         match prepared {
             Ok((connected, request)) => {

@@ -4,12 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aerospike_stages::{
-    clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome, Recorder,
-    Stage, Subject,
+    caller, clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome,
+    Recorder, Stage, Subject,
 };
 use pyo3::prelude::*;
 
 use crate::exceptions::name_of;
+use crate::lanes::caller::find_caller;
 use crate::ops::about::subject_of;
 use crate::ops::request::Request;
 
@@ -79,6 +80,16 @@ impl Call {
         self.recorder.as_ref().map(|recorder| recorder.origin())
     }
 
+    /// Finds out who calls, if somebody wants to know.
+    #[inline]
+    pub fn come_from(&mut self, py: Python<'_>) {
+        if caller::is_wanted() {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.caller = Some(find_caller(py, self.lane));
+            }
+        }
+    }
+
     /// The arguments are known.
     #[inline]
     pub fn about(&mut self, request: &Request) {
@@ -96,11 +107,13 @@ impl Call {
         self.node = attempts.node();
     }
 
-    /// A stage starts that the bridge knows by itself.
+    /// A stage starts that the bridge knows by itself, unless it already runs.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.enter(stage, clock::now_ns());
+            if recorder.stage() != stage {
+                recorder.enter(stage, clock::now_ns());
+            }
         }
     }
 

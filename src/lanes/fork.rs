@@ -8,6 +8,7 @@ use std::sync::{MutexGuard, Once, RwLockWriteGuard};
 use aerospike_rt::net::tally::{lock_book, Book};
 use aerospike_stages::histogram::Counts;
 use aerospike_stages::hold::{hold, Held};
+use aerospike_traces::tap::{self, Control};
 
 use crate::export::server;
 use crate::export::snapshot::{lock_baseline, Baseline};
@@ -32,6 +33,7 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _traces: MutexGuard<'static, Option<Control>>,
     _server: MutexGuard<'static, Option<server::Running>>,
     _probes: MutexGuard<'static, Option<Probes>>,
     _series: MutexGuard<'static, Registry>,
@@ -55,6 +57,7 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _traces: tap::hold(),
         _server: server::lock_server(),
         _probes: control::lock_running(),
         _series: lock_registry(),
@@ -76,6 +79,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     aerospike_rt::direct::forget_after_fork();
+    aerospike_traces::fork::in_child();
     server::forget_after_fork();
     in_parent();
 }

@@ -6,6 +6,7 @@ pub mod asyncio;
 pub mod awaitable;
 pub mod blocking;
 pub mod call;
+pub mod caller;
 pub mod driven;
 pub mod event_loop;
 pub mod fork;

@@ -1,6 +1,7 @@
 """Reads the Arrow files of the recorder, with their footer or without it, batch by batch.
 
-What a file without footer still holds is read as a stream; a torn end costs the batches that are incomplete and no more.
+What a file without footer still holds is read as a stream; a torn end costs the batches that are incomplete and no
+more.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ CHUNK_ROWS = 65_536
 PREFIX, SUFFIX = "stage_", "_ns"
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A file of which nothing can be used; the message says why."""
 
 
@@ -53,15 +54,19 @@ class ArrowFile:
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         version = metadata.get("aerospike_py.trace.version")
         if version is None:
-            raise Unreadable("is an Arrow file, but no recording of aerospike-py: its schema has no aerospike_py.trace.version")
+            raise UnreadableError(
+                "is an Arrow file, but no recording of aerospike-py: its schema has no aerospike_py.trace.version"
+            )
         if version != VERSION:
-            self.warnings.append(f"has version {version} of the format, this reader knows {VERSION}: unknown columns are left out")
+            self.warnings.append(
+                f"has version {version} of the format, this reader knows {VERSION}: unknown columns are left out"
+            )
         self.frame = self._frame(metadata.get("aerospike_py.frame"))
         self.holds = "probes" if "probe" in self.schema.names else "operations"
         required = REQUIRED_OF_PROBES if self.holds == "probes" else REQUIRED
         missing = [name for name in required if name not in self.schema.names]
         if missing:
-            raise Unreadable(f"lacks the columns {', '.join(missing)}")
+            raise UnreadableError(f"lacks the columns {', '.join(missing)}")
 
     def _open(self) -> tuple[bool, Any]:
         """Whether the file has a footer, and its schema."""
@@ -75,7 +80,7 @@ class ArrowFile:
                 source.seek(8)
                 return False, pa.ipc.open_stream(source).schema
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise Unreadable(f"has no readable schema in its {size} bytes: {first_line(error)}") from None
+                raise UnreadableError(f"has no readable schema in its {size} bytes: {first_line(error)}") from None
 
     def _frame(self, text: str | None) -> Frame:
         try:
@@ -117,7 +122,7 @@ class ArrowFile:
                     yield number, batch
                     number += 1
             except (pa.ArrowException, OSError, ValueError) as error:
-                self.torn = f"ends within batch {number}, as a file does that is being written or whose process died: {first_line(error)}"
+                self.torn = f"ends within batch {number}: it is being written or its process died ({first_line(error)})"
 
     def batch(self, wanted: set[int], columns: list[str]) -> Iterator[tuple[int, Any]]:
         """Some batches by number, without decompressing the others where the file has a footer."""
@@ -146,7 +151,9 @@ class ArrowFile:
         if rows:
             yield self._chunk(waiting, number, process, stages, vocabulary)
 
-    def _chunk(self, batches: list[tuple[int, Any]], number: int, process: int, stages: list[str], vocabulary: Vocabulary) -> Chunk:
+    def _chunk(
+        self, batches: list[tuple[int, Any]], number: int, process: int, stages: list[str], vocabulary: Vocabulary
+    ) -> Chunk:
         table = pa.Table.from_batches([batch for _, batch in batches])
         rows = table.num_rows
         columns = {name: strings(table, name, vocabulary) for name in STRINGS}
@@ -196,7 +203,9 @@ class ArrowFile:
 
     def problems(self) -> list[Problem]:
         """What was found wrong so far; complete once the rows were read."""
-        return [Problem(str(self.path), what, used=True) for what in [*self.warnings, *([self.torn] if self.torn else [])]]
+        return [
+            Problem(str(self.path), what, used=True) for what in [*self.warnings, *([self.torn] if self.torn else [])]
+        ]
 
 
 def first_line(error: BaseException) -> str:
@@ -233,7 +242,8 @@ def strings(table: Any, name: str, vocabulary: Vocabulary) -> Ints:
         encoded = encoded.combine_chunks()
     codes = vocabulary.codes(encoded.dictionary.to_pylist())
     indices = np.asarray(pc.fill_null(encoded.indices, len(codes)).to_numpy(zero_copy_only=False))
-    return np.append(codes, NONE)[indices]
+    found: Ints = np.append(codes, NONE)[indices]
+    return found
 
 
 def details_of(row: dict[str, Any], stages: tuple[str, ...]) -> Details:

@@ -63,7 +63,8 @@ def kind_of(file: Path) -> str | Problem:
         return json_kind(file, start)
     return Problem(
         str(file),
-        "is no recording: neither an Arrow IPC file, nor OTLP JSON of the collector's file exporter, nor JSON of Jaeger",
+        "is no recording: neither an Arrow IPC file, nor OTLP JSON of the collector's file exporter,"
+        " nor JSON of Jaeger",
         used=False,
     )
 

@@ -11,7 +11,7 @@ from aerospike_py_analysis.readers import otlp
 from aerospike_py_analysis.readers.spans import Span, SpanFile
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A file of which nothing can be used; the message says why."""
 
 
@@ -20,12 +20,12 @@ def read(path: Path) -> SpanFile:
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:
-        raise Unreadable(f"is no complete JSON: {error}") from None
+        raise UnreadableError(f"is no complete JSON: {error}") from None
     traces = value.get("data") if isinstance(value, dict) else value
     if isinstance(traces, dict):
         traces = [traces]
     if not isinstance(traces, list):
-        raise Unreadable("is JSON, but its data is no list of traces")
+        raise UnreadableError("is JSON, but its data is no list of traces")
     spans: list[Span] = []
     frames: dict[Frame, int] = {}
     damaged = 0
@@ -33,7 +33,9 @@ def read(path: Path) -> SpanFile:
         if not isinstance(trace, dict):
             damaged += 1
             continue
-        processes = {name: frames.setdefault(frame(entry), len(frames)) for name, entry in trace.get("processes", {}).items()}
+        processes = {
+            name: frames.setdefault(frame(entry), len(frames)) for name, entry in trace.get("processes", {}).items()
+        }
         for entry in trace.get("spans", []):
             try:
                 spans.append(span(entry, processes, frames))

@@ -1,7 +1,9 @@
 """Operations from client spans: what the OTLP and the Jaeger reader share.
 
-A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute are the
-critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its own, the
+A client span named by the database conventions is an operation. Its children with an ``aerospike.stage`` attribute
+are the
+critical path. Children with a server's address are a batch's tracks; where the operation has no network stage of its
+own, the
 track that ended last is taken for the critical path.
 """
 
@@ -82,9 +84,8 @@ class SpanFile:
         columns["file"][:] = number
         columns["batch"][:] = 0
         columns["row"][:] = np.arange(rows)
-        columns["operation_id"][:] = np.arange(rows)
         values[-1] += columns["duration_ns"] - values.sum(axis=0)
-        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_))
+        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_), numbered=False)
 
     def details(self, rows: dict[int, list[int]]) -> Iterator[tuple[int, int, Details]]:
         """Segments and tracks of some rows."""
@@ -113,14 +114,24 @@ def is_operation(span: Span) -> bool:
     attributes = span.attributes
     if "aerospike.stage" in attributes:
         return False
-    return span.client and any(attributes.get(name) == "aerospike" for name in SYSTEMS) and "db.operation.name" in attributes
+    return (
+        span.client
+        and any(attributes.get(name) == "aerospike" for name in SYSTEMS)
+        and "db.operation.name" in attributes
+    )
+
+
+def is_deferred(span: Span) -> bool:
+    """Whether this is a conversion after the operation's own wall time."""
+    return span.attributes.get("aerospike.deferred") in (True, "true")
 
 
 def address(attributes: dict[str, Any]) -> str | None:
     """``host:port`` of the node that a span talks to."""
     host = attributes.get("server.address")
     if host is None:
-        return None
+        node = attributes.get("aerospike.node")
+        return None if node is None else str(node)
     port = attributes.get("server.port")
     return str(host) if port is None else f"{host}:{port}"
 
@@ -128,7 +139,7 @@ def address(attributes: dict[str, Any]) -> str | None:
 def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operation:
     """A row of a client span and what is below it."""
     below = sorted(children.get((span.trace, span.identity), []), key=lambda child: child.start)
-    own = [child for child in below if "aerospike.stage" in child.attributes]
+    own = [child for child in below if "aerospike.stage" in child.attributes and not is_deferred(child)]
     tracks = []
     for child in below:
         if "aerospike.stage" not in child.attributes and address(child.attributes) is not None:
@@ -154,7 +165,13 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
         Details(
             [segment(child, span) for child in path],
             [
-                Track(address(t.attributes), 1, t.start - span.start, max(t.end - t.start, 0), [segment(g, t) for g in inner])
+                Track(
+                    address(t.attributes),
+                    1,
+                    t.start - span.start,
+                    max(t.end - t.start, 0),
+                    [segment(g, t) for g in inner],
+                )
                 for t, inner in tracks
             ],
             span.trace,
@@ -201,6 +218,9 @@ def numbers(span: Span, duration: int, tracks: list[tuple[Span, list[Span]]]) ->
     """The columns of numbers; what a span does not say stays none."""
     values = {"start_ns": span.start, "duration_ns": duration, "keys": 1, "attempts": max(len(tracks), 1)}
     named = {
+        "operation_id": "aerospike.operation_id",
+        "client_id": "aerospike.client_id",
+        "sets": "aerospike.sets",
         "keys": "db.operation.batch.size",
         "attempts": "aerospike.attempts",
         "thread_id": "thread.id",

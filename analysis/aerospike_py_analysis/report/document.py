@@ -1,4 +1,5 @@
-"""The report of a recording as blocks: frame, verdicts, then group by group, fan-out, whose fault, what was looked for."""
+"""The report of a recording as blocks: frame, verdicts, then group by group, fan-out, whose fault, what was looked
+for."""
 
 from __future__ import annotations
 
@@ -15,7 +16,12 @@ VALUES_SHOWN = 8
 
 def document(analysis: Analysis, pictures: Pictures | None = None, short: bool = False) -> list[Block]:
     """All blocks of a report; the short one ends after the verdicts and the overview."""
-    blocks: list[Block] = [Heading("Where the time goes", 1), *frame(analysis), *verdicts(analysis), *overview(analysis)]
+    blocks: list[Block] = [
+        Heading("Where the time goes", 1),
+        *frame(analysis),
+        *verdicts(analysis),
+        *overview(analysis),
+    ]
     if short:
         return blocks
     for number, group in enumerate(analysis.groups[:GROUPS_SHOWN]):
@@ -28,22 +34,31 @@ def document(analysis: Analysis, pictures: Pictures | None = None, short: bool =
             Text("Lazy batches that became Python objects later; no part of the operations' wall time."),
             Table(
                 ["operation", "conversions", "total", "p50", "p99"],
-                [[one.operation, count(one.count), time(one.total_ns), time(one.p50_ns), time(one.p99_ns)] for one in analysis.deferred],
+                [
+                    [one.operation, count(one.count), time(one.total_ns), time(one.p50_ns), time(one.p99_ns)]
+                    for one in analysis.deferred
+                ],
             ),
         ]
     if analysis.not_found:
-        blocks += [Heading("Looked for and not found"), Items([f"{one.rule}: {one.looks_for}" for one in analysis.not_found])]
+        blocks += [
+            Heading("Looked for and not found"),
+            Items([f"{one.rule}: {one.looks_for}" for one in analysis.not_found]),
+        ]
     return blocks
 
 
 def frame(analysis: Analysis) -> list[Block]:
     """What ran where, how much of it was seen, and what could not be read."""
     missing = f", {count(analysis.missing)} more are not in the recording" if analysis.missing else ""
-    throttled = f" The processes were throttled for {analysis.throttled_seconds:.2f} s." if analysis.throttled_seconds else ""
+    throttled = (
+        f" The processes were throttled for {analysis.throttled_seconds:.2f} s." if analysis.throttled_seconds else ""
+    )
     blocks: list[Block] = [
         Heading("The frame", anchor="frame"),
         Text(
-            f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s, {analysis.concurrency:.2f} at a time in the mean.{throttled}"
+            f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s,"
+            f" {analysis.concurrency:.2f} at a time in the mean.{throttled}"
         ),
         Table(
             ["process", "Python", "GIL", "cores", "client", "core", "program"],
@@ -64,13 +79,23 @@ def frame_row(one: Frame) -> list[str]:
     cores = "unknown" if one.cores is None else f"{one.cores}{quota}"
     python = f"{one.python_implementation or ''} {one.python_version or 'unknown'}{build}".strip()
     program = " ".join(filter(None, [one.service_name, one.argv0])) or "unknown"
-    return [f"{one.host}:{one.pid}", python, gil, cores, one.client_version or "unknown", one.core_version or "unknown", program]
+    return [
+        f"{one.host}:{one.pid}",
+        python,
+        gil,
+        cores,
+        one.client_version or "unknown",
+        one.core_version or "unknown",
+        program,
+    ]
 
 
 def verdicts(analysis: Analysis) -> list[Block]:
     """The findings, most important first."""
     blocks: list[Block] = [Heading("Verdicts", anchor="verdicts")]
-    if not analysis.verdicts:
+    if not analysis.operations:
+        blocks.append(Text("There is nothing to judge: the recording holds no operation."))
+    elif not analysis.verdicts:
         blocks.append(Text("None of the rules fits: nothing stands out in this recording."))
     for one in analysis.verdicts:
         blocks.append(Verdict(one.rule, one.title, one.score, one.evidence, one.action, one.effects, one.picture))
@@ -94,7 +119,18 @@ def overview(analysis: Analysis) -> list[Block]:
                 f"{main.stage} {signed(main.ns)}" if main else "none",
             ]
         )
-    headers = ["operation", "count", "errors", "share", "mean", "p50", "p90", "p99", "p99.9", "makes the tail (p50 to p99)"]
+    headers = [
+        "operation",
+        "count",
+        "errors",
+        "share",
+        "mean",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "makes the tail (p50 to p99)",
+    ]
     return [Heading("Operations", anchor="overview"), Table(headers, rows)]
 
 
@@ -126,12 +162,20 @@ def group_blocks(group: GroupAnalysis, number: int, pictures: Pictures | None) -
         blocks += [
             Heading(f"From {rank(tail.low)} to {rank(tail.high)}", 3, anchor("tail") if first else None),
             Text(
-                f"{rank(tail.low)} is {time(tail.from_ns)}, {rank(tail.high)} is {time(tail.to_ns)}: the parts add up to the {time(tail.difference_ns)} between them."
+                f"{rank(tail.low)} is {time(tail.from_ns)}, {rank(tail.high)} is {time(tail.to_ns)}:"
+                f" the parts add up to the {time(tail.difference_ns)} between them."
             ),
             Table(
                 ["stage", "adds", "95 % interval", "share", f"at {rank(tail.low)}", f"at {rank(tail.high)}"],
                 [
-                    [part.stage, signed(part.ns), interval(part.low_ns, part.high_ns), share(part.share), time(part.from_ns), time(part.to_ns)]
+                    [
+                        part.stage,
+                        signed(part.ns),
+                        interval(part.low_ns, part.high_ns),
+                        share(part.share),
+                        time(part.from_ns),
+                        time(part.to_ns),
+                    ]
                     for part in tail.parts
                 ],
             ),
@@ -140,7 +184,11 @@ def group_blocks(group: GroupAnalysis, number: int, pictures: Pictures | None) -
             blocks += pictures.waterfall(tail)
     blocks += dimension_blocks(group, anchor("dimensions"))
     if pictures:
-        blocks += [Heading("Over time", 3, anchor("trends")), *pictures.over_time(group), Heading("Single operations", 3, anchor("timelines"))]
+        blocks += [
+            Heading("Over time", 3, anchor("trends")),
+            *pictures.over_time(group),
+            Heading("Single operations", 3, anchor("timelines")),
+        ]
         blocks += pictures.timelines(group)
     return blocks
 
@@ -152,7 +200,17 @@ def dimension_blocks(group: GroupAnalysis, anchor: str | None) -> list[Block]:
         blocks += [
             Heading(f"By {dimension.name}", 3, anchor if not blocks else None),
             Table(
-                [dimension.name, "operations", "share", "share of slowest 1 %", "mean", "p50", "p99", "its tail is", "above others in"],
+                [
+                    dimension.name,
+                    "operations",
+                    "share",
+                    "share of slowest 1 %",
+                    "mean",
+                    "p50",
+                    "p99",
+                    "its tail is",
+                    "above others in",
+                ],
                 [
                     [
                         value.value,
@@ -179,11 +237,22 @@ def fanout(analysis: Analysis) -> list[Block]:
         blocks += [
             Heading("Gathered calls", anchor="fanout"),
             Text(
-                "Calls of one loop that started together and overlapped. One batch of the same keys: work on each key stays, of the network the slowest"
+                "Calls of one loop that started together and overlapped. One batch of the same keys:"
+                " work on each key stays, of the network the slowest"
                 " stays, everything else is paid once. Savings are medians with the middle 80 % of the bursts."
             ),
             Table(
-                ["operation", "bursts", "calls", "of all", "calls per burst", "takes", "as one batch", "saves", "80 % of bursts"],
+                [
+                    "operation",
+                    "bursts",
+                    "calls",
+                    "of all",
+                    "calls per burst",
+                    "takes",
+                    "as one batch",
+                    "saves",
+                    "80 % of bursts",
+                ],
                 [
                     [
                         one.operation,
@@ -205,7 +274,10 @@ def fanout(analysis: Analysis) -> list[Block]:
             Heading("Nodes of batches", anchor="skew"),
             Table(
                 ["node", "batches", "was the last", "mean", "behind the next when last"],
-                [[one.node, count(one.batches), count(one.last), time(one.mean_ns), time(one.excess_ns)] for one in analysis.skew],
+                [
+                    [one.node, count(one.batches), count(one.last), time(one.mean_ns), time(one.excess_ns)]
+                    for one in analysis.skew
+                ],
             ),
         ]
     return blocks
@@ -220,7 +292,8 @@ def whose_fault(analysis: Analysis) -> list[Block]:
         explained = one.explained_ns / one.examined_ns if one.examined_ns else 0.0
         blocks.append(
             Text(
-                f"{' + '.join(one.waits)}: operations waited {time(one.waited_ns)} in all. Of {time(one.examined_ns)} that were examined (the longest waits),"
+                f"{' + '.join(one.waits)}: operations waited {time(one.waited_ns)} in all. Of"
+                f" {time(one.examined_ns)} that were examined (the longest waits),"
                 f" the probes explain {share(explained)}."
             )
         )
@@ -229,7 +302,14 @@ def whose_fault(analysis: Analysis) -> list[Block]:
                 Table(
                     ["who", "seen by", "took", "of the examined waits", "from operations", "longest"],
                     [
-                        [who.name, who.probe, time(who.took_ns), share(who.share), count(who.operations), time(who.longest_ns)]
+                        [
+                            who.name,
+                            who.probe,
+                            time(who.took_ns),
+                            share(who.share),
+                            count(who.operations),
+                            time(who.longest_ns),
+                        ]
                         for who in one.culprits
                     ],
                     left=2,

@@ -1,4 +1,5 @@
-"""Renders a document as one HTML file that needs nothing from elsewhere: style and pictures are in it, scripts are not needed."""
+"""Renders a document as one HTML file that needs nothing from elsewhere: style and pictures are in it, scripts are
+not needed."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def render(blocks: list[Block], title: str = "Where the time goes") -> str:
     anchors = {block.anchor for block in blocks if isinstance(block, Heading) and block.anchor}
     contents = [block for block in blocks if isinstance(block, Heading) and block.level == 2 and block.anchor]
     style = FOLDER.joinpath("style.css").read_text(encoding="utf-8")
-    return template.render(title=title, style=Markup(style), contents=contents, blocks=[plain(block, anchors) for block in blocks])
+    return template.render(
+        title=title, style=Markup(style), contents=contents, blocks=[plain(block, anchors) for block in blocks]
+    )
 
 
 def plain(block: Block, anchors: set[str]) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def block_text(block: Block) -> str:
             return "\n".join(f"- {escape(item)}" for item in items)
         case Table(headers, rows, left):
             rule = ["---" if position < left else "---:" for position in range(len(headers))]
-            return "\n".join(line(cells) for cells in [[*map(escape, headers)], rule, *([*map(escape, row)] for row in rows)])
+            return "\n".join(
+                line(cells) for cells in [[*map(escape, headers)], rule, *([*map(escape, row)] for row in rows)]
+            )
         case Verdict():
             head = f"**{escape(block.title)}** (`{block.rule}`, weight {share(block.weight)})"
             texts = [*block.evidence, f"Do: {block.action}", *(f"Expect: {text}" for text in block.effects)]

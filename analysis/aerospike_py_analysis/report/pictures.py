@@ -1,4 +1,5 @@
-"""The pictures of the HTML report: what is drawn from which figures. Shapes are in ``svg``, colours in the page's style."""
+"""The pictures of the HTML report: what is drawn from which figures. Shapes are in ``svg``, colours in the page's
+style."""
 
 from __future__ import annotations
 
@@ -56,7 +57,10 @@ class Pictures:
         shapes = []
         height = ROW * (len(stages) + 1) + 30
         for power in range(first, last + 1):
-            shapes += [line(x(10**power), 4, x(10**power), height - 26, "grid"), text(x(10**power), height - 10, time(10.0**power), anchor="middle")]
+            shapes += [
+                line(x(10**power), 4, x(10**power), height - 26, "grid"),
+                text(x(10**power), height - 10, time(10.0**power), anchor="middle"),
+            ]
         rows = [(one.stage, one.p50_ns, one.p90_ns, one.p99_ns, one.p999_ns, style(one.stage)) for one in stages]
         whole = group.breakdown
         rows.append(("wall time", whole.p50_ns, whole.p90_ns, whole.p99_ns, whole.p999_ns, "whole"))
@@ -69,7 +73,10 @@ class Pictures:
                 rect(x(p50), y + 3, max(x(p90) - x(p50), 3), 12, colour, title),
                 line(x(p99), y + 2, x(p99), y + 16, "mark"),
             ]
-        caption = "Bars: p50 to p90. Thin: to p99.9. Tick: p99. Over the operations that spent time in the stage; logarithmic."
+        caption = (
+            "Bars: p50 to p90. Thin: to p99.9. Tick: p99. Over the operations that spent time"
+            " in the stage; logarithmic."
+        )
         return [Picture(picture(height, shapes, f"Distribution of the stages of {group.name}"), caption)]
 
     def waterfall(self, tail: TailSplit) -> list[Picture]:
@@ -79,7 +86,12 @@ class Pictures:
         steps = [(part.stage, part.ns, part.low_ns, part.high_ns, style(part.stage)) for part in parts]
         if abs(rest) >= 1:
             steps.append(("all others", rest, rest, rest, "rest"))
-        return [Picture(waterfall(rank(tail.low), tail.from_ns, rank(tail.high), tail.to_ns, steps), "Whiskers: 95 % intervals of the parts.")]
+        return [
+            Picture(
+                waterfall(rank(tail.low), tail.from_ns, rank(tail.high), tail.to_ns, steps),
+                "Whiskers: 95 % intervals of the parts.",
+            )
+        ]
 
     def over_time(self, group: GroupAnalysis) -> list[Picture]:
         """Stages stacked over time, and a map of durations."""
@@ -136,9 +148,21 @@ class Pictures:
         for i, row in enumerate(durations):
             for bin_number in np.flatnonzero(row).tolist():
                 y = bottom - step * (bin_number + 1 - low)
-                title = f"{time(slices.edge_ns(bin_number))} to {time(slices.edge_ns(bin_number + 1))}: {row[bin_number]}"
+                title = (
+                    f"{time(slices.edge_ns(bin_number))} to {time(slices.edge_ns(bin_number + 1))}: {row[bin_number]}"
+                )
                 left, right = x(float(starts[i])), x(float(starts[i] + width))
-                shapes.append(rect(left, y, right - left + 0.3, step + 0.3, "heat", title, 0.12 + 0.88 * math.log1p(float(row[bin_number])) / most))
+                shapes.append(
+                    rect(
+                        left,
+                        y,
+                        right - left + 0.3,
+                        step + 0.3,
+                        "heat",
+                        title,
+                        0.12 + 0.88 * math.log1p(float(row[bin_number])) / most,
+                    )
+                )
         for number_of_label in range(6):
             bin_number = low + (high - low) * number_of_label // 5
             y = bottom - step * (bin_number - low)
@@ -151,7 +175,8 @@ class Pictures:
         shapes.append(polyline(points, "trace"))
         return Picture(
             picture(height, shapes, f"Durations of {group.name} over time"),
-            "How many operations took how long, over time; darker is more, both axes of values logarithmic. Line: p99 of each slice.",
+            "How many operations took how long, over time; darker is more, both axes of values"
+            " logarithmic. Line: p99 of each slice.",
         )
 
     def timelines(self, group: GroupAnalysis) -> list[Picture]:
@@ -169,7 +194,10 @@ def axis_of_time(x: Scale, begin: int, span: int, bottom: float) -> list[str]:
     """Marks of the time since the beginning."""
     shapes = [line(LEFT, bottom, RIGHT, bottom, "axis")]
     for value in ticks(span, 8):
-        shapes += [line(x(begin + value), bottom, x(begin + value), bottom + 4, "axis"), text(x(begin + value), bottom + 18, time(value), anchor="middle")]
+        shapes += [
+            line(x(begin + value), bottom, x(begin + value), bottom + 4, "axis"),
+            text(x(begin + value), bottom + 18, time(value), anchor="middle"),
+        ]
     return shapes
 
 
@@ -177,10 +205,14 @@ def legend(group: Group) -> str:
     """The stages of a group with their colours, as HTML."""
     total = float(group.sums.sum()) or 1.0
     shown = [name for name, value in zip(group.stages, group.sums, strict=True) if value / total >= LEAST]
-    return '<p class="legend">' + "".join(f'<span><i class="{style(name)}"></i>{name}</span>' for name in shown) + "</p>"
+    return (
+        '<p class="legend">' + "".join(f'<span><i class="{style(name)}"></i>{name}</span>' for name in shown) + "</p>"
+    )
 
 
-def waterfall(from_name: str, from_ns: float, to_name: str, to_ns: float, steps: list[tuple[str, float, float, float, str]]) -> str:
+def waterfall(
+    from_name: str, from_ns: float, to_name: str, to_ns: float, steps: list[tuple[str, float, float, float, str]]
+) -> str:
     """Bars that lead from one value to another."""
     level, highest, lowest = from_ns, max(from_ns, to_ns), 0.0
     for _, value, *_ in steps:
@@ -194,7 +226,8 @@ def waterfall(from_name: str, from_ns: float, to_name: str, to_ns: float, steps:
 
     shapes = []
     height = ROW * (len(steps) + 2) + 12
-    rows = [(from_name, 0.0, from_ns, "whole", time(from_ns), None)]
+    rows: list[tuple[str, float, float, str, str, tuple[float, float] | None]] = []
+    rows.append((from_name, 0.0, from_ns, "whole", time(from_ns), None))
     level = from_ns
     for name, value, low, high, colour in steps:
         whiskers = None if math.isinf(low) or low == high else (level + low, level + high)
@@ -204,14 +237,25 @@ def waterfall(from_name: str, from_ns: float, to_name: str, to_ns: float, steps:
     for i, (name, start, stop, colour, label, interval) in enumerate(rows):
         y = 6 + ROW * i
         left, right = x(min(start, stop)), x(max(start, stop))
-        shapes += [text(LEFT - 8, y + 13, name, anchor="end"), rect(left, y + 2, max(right - left, 1.5), 14, colour, f"{name}: {label}")]
+        shapes += [
+            text(LEFT - 8, y + 13, name, anchor="end"),
+            rect(left, y + 2, max(right - left, 1.5), 14, colour, f"{name}: {label}"),
+        ]
         edge = right
         if interval is not None:
             shapes += [line(x(interval[0]), y + 9, x(interval[1]), y + 9, "whisker")]
             edge = max(edge, x(interval[1]))
         shapes.append(text(edge + 6, y + 13, label, "value"))
         if i:
-            shapes.append(line(x(start if i < len(rows) - 1 else stop), y - 4, x(start if i < len(rows) - 1 else stop), y + 2, "step"))
+            shapes.append(
+                line(
+                    x(start if i < len(rows) - 1 else stop),
+                    y - 4,
+                    x(start if i < len(rows) - 1 else stop),
+                    y + 2,
+                    "step",
+                )
+            )
     return picture(height, shapes, f"From {from_name} to {to_name}, stage by stage")
 
 
@@ -219,8 +263,12 @@ def timeline(one: Exemplar) -> Picture:
     """One operation: the critical path, below it the tracks of its nodes."""
     rows: list[tuple[str, list[Segment]]] = [("critical path", one.details.segments or stacked(one))]
     for track in one.details.tracks:
-        moved = [Segment(part.stage, part.node, part.start_ns + track.start_ns, part.duration_ns) for part in track.segments]
-        rows.append((track.node or "unknown node", moved or [Segment("track", track.node, track.start_ns, track.duration_ns)]))
+        moved = [
+            Segment(part.stage, part.node, part.start_ns + track.start_ns, part.duration_ns) for part in track.segments
+        ]
+        rows.append(
+            (track.node or "unknown node", moved or [Segment("track", track.node, track.start_ns, track.duration_ns)])
+        )
     span = max([one.duration_ns, 1, *(part.start_ns + part.duration_ns for _, parts in rows for part in parts)])
     height = ROW * len(rows) + 34
     shapes = []
@@ -233,12 +281,21 @@ def timeline(one: Exemplar) -> Picture:
         for part in parts:
             left = LEFT + (RIGHT - LEFT) * part.start_ns / span
             width = (RIGHT - LEFT) * part.duration_ns / span
-            shapes.append(rect(left, y + 1, max(width, 0.6), 16, style(part.stage), f"{part.stage}: {time(part.duration_ns)}"))
+            shapes.append(
+                rect(left, y + 1, max(width, 0.6), 16, style(part.stage), f"{part.stage}: {time(part.duration_ns)}")
+            )
             if width > 7 * len(part.stage):
                 shapes.append(text(left + 4, y + 13, part.stage, "inside"))
-    order = "" if one.details.segments else "; its segments are not in the recording, so stages are shown in their usual order"
+    order = (
+        ""
+        if one.details.segments
+        else "; its segments are not in the recording, so stages are shown in their usual order"
+    )
     keys = f", {one.keys} keys" if one.keys > 1 else ""
-    caption = f"Operation {number(one.operation_id)}, {one.why}: {time(one.duration_ns)}, {one.outcome or 'unknown outcome'}{keys}, {time(one.start_ns)} into the recording{order}."
+    caption = (
+        f"Operation {number(one.operation_id)}, {one.why}: {time(one.duration_ns)},"
+        f" {one.outcome or 'unknown outcome'}{keys}, {time(one.start_ns)} into the recording{order}."
+    )
     return Picture(picture(height, shapes, f"Operation {one.operation_id}"), caption)
 
 

@@ -1,4 +1,5 @@
-"""The few shapes that pictures are drawn with, as SVG text. Colours are classes, so that the page decides on light and dark."""
+"""The few shapes that pictures are drawn with, as SVG text. Colours are classes, so that the page decides on light
+and dark."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ def rect(x: float, y: float, width: float, height: float, style: str, title: str
     """A rectangle; the title is shown on hovering."""
     inner = f"<title>{escape(title)}</title>" if title else ""
     faint = f' fill-opacity="{number(opacity)}"' if opacity < 1 else ""
-    return f'<rect x="{number(x)}" y="{number(y)}" width="{number(max(width, 0))}" height="{number(max(height, 0))}" class="{style}"{faint}>{inner}</rect>'
+    size = f'width="{number(max(width, 0))}" height="{number(max(height, 0))}"'
+    return f'<rect x="{number(x)}" y="{number(y)}" {size} class="{style}"{faint}>{inner}</rect>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:

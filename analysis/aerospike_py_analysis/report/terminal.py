@@ -54,7 +54,9 @@ def table(block: Table) -> RichTable:
 
 def verdict(block: Verdict) -> RenderableType:
     """A finding with its evidence below it."""
-    lines: list[RenderableType] = [RichText.assemble((f"{block.title} ", "bold"), (f"[{block.rule}, weight {share(block.weight)}]", "dim"))]
+    lines: list[RenderableType] = [
+        RichText.assemble((f"{block.title} ", "bold"), (f"[{block.rule}, weight {share(block.weight)}]", "dim"))
+    ]
     lines += [Padding(RichText(f"because  {text}"), (0, 0, 0, 2)) for text in block.evidence]
     lines.append(Padding(RichText.assemble(("do       ", "bold"), block.action), (0, 0, 0, 2)))
     lines += [Padding(RichText(f"expect   {text}"), (0, 0, 0, 2)) for text in block.effects]

@@ -33,7 +33,10 @@ def small_pool(evidence: Evidence) -> list[Candidate]:
         retried = retried_share(evidence, group)
         if retried >= RETRIED:
             return None
-        return f"{share(retried)} of its operations were tried again, so these are waits for a connection; at most {group.breakdown.most_in_flight} operations were in flight"
+        return (
+            f"{share(retried)} of its operations were tried again, so these are waits for a"
+            f" connection; at most {group.breakdown.most_in_flight} operations were in flight"
+        )
 
     return by_stages(evidence, ("pool_acquire", "backoff"), fits)
 
@@ -51,10 +54,17 @@ def retry_storm(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * max(retried, weight.tail_part),
                 [
-                    f"{group.name}: {share(retried)} of its operations needed more than one attempt, {figures.attempts_mean:.2f} in the mean",
+                    f"{group.name}: {share(retried)} of its operations needed more than one attempt,"
+                    f" {figures.attempts_mean:.2f} in the mean",
                     f"{group.name}: {count(figures.errors)} of {count(figures.count)} failed in the end",
                 ],
-                Effect(f"p99 of {group.name}", max(weight.tail_ns, 0.0), 0.0, max(weight.high_ns, 0.0), "if no operation were tried again"),
+                Effect(
+                    f"p99 of {group.name}",
+                    max(weight.tail_ns, 0.0),
+                    0.0,
+                    max(weight.high_ns, 0.0),
+                    "if no operation were tried again",
+                ),
                 group.name,
             )
         )
@@ -74,9 +84,16 @@ def timeouts(evidence: Evidence) -> list[Candidate]:
         number = figures.outcomes.get("timeout", 0)
         if number < TIMED_OUT * figures.count:
             continue
-        stages = ", ".join(f"{name} ({count(times)})" for name, times in list(figures.failed_in.items())[:3]) or "unknown"
-        evidence_text = f"{group.name}: {count(number)} of {count(figures.count)} timed out ({share(number / figures.count)}), in {stages}"
-        found.append(Candidate(part * max(min(10 * number / figures.count, 1.0), 0.05), [evidence_text], None, group.name))
+        stages = (
+            ", ".join(f"{name} ({count(times)})" for name, times in list(figures.failed_in.items())[:3]) or "unknown"
+        )
+        evidence_text = (
+            f"{group.name}: {count(number)} of {count(figures.count)} timed out"
+            f" ({share(number / figures.count)}), in {stages}"
+        )
+        found.append(
+            Candidate(part * max(min(10 * number / figures.count, 1.0), 0.05), [evidence_text], None, group.name)
+        )
     return found
 
 
@@ -88,9 +105,16 @@ def failures(evidence: Evidence) -> list[Candidate]:
         number = sum(figures.outcomes.get(name, 0) for name in ("server_error", "connection"))
         if number < FAILED * figures.count:
             continue
-        kinds = ", ".join(f"{name} ({count(times)})" for name, times in figures.outcomes.items() if name not in ("ok", "not_found"))
+        kinds = ", ".join(
+            f"{name} ({count(times)})" for name, times in figures.outcomes.items() if name not in ("ok", "not_found")
+        )
         found.append(
-            Candidate(part * min(number / figures.count, 1.0), [f"{group.name}: {share(number / figures.count)} failed: {kinds}"], None, group.name)
+            Candidate(
+                part * min(number / figures.count, 1.0),
+                [f"{group.name}: {share(number / figures.count)} failed: {kinds}"],
+                None,
+                group.name,
+            )
         )
     return found
 
@@ -136,8 +160,17 @@ def throttled(evidence: Evidence) -> list[Candidate]:
     return [
         Candidate(
             min(2 * part + 0.2, 1.0),
-            [f"the process stood still for {analysis.throttled_seconds:.2f} s of {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"],
-            Effect("mean of all operations", part * mean_ns(evidence), 0.0, 2 * part * mean_ns(evidence), "time in which nothing ran"),
+            [
+                f"the process stood still for {analysis.throttled_seconds:.2f} s of"
+                f" {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"
+            ],
+            Effect(
+                "mean of all operations",
+                part * mean_ns(evidence),
+                0.0,
+                2 * part * mean_ns(evidence),
+                "time in which nothing ran",
+            ),
         )
     ]
 
@@ -163,10 +196,17 @@ def cold_start(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * min(extra / group.breakdown.total_ns + operations / group.breakdown.count, 1.0),
                 [
-                    f"{group.name}: the first {time(trend.warm_up_ns)} ({count(operations)} operations) took {trend.warm_up_factor:.1f} times"
+                    f"{group.name}: the first {time(trend.warm_up_ns)} ({count(operations)}"
+                    f" operations) took {trend.warm_up_factor:.1f} times"
                     f" as long as later ones, most of it in {trend.warm_up_stage}"
                 ],
-                Effect(f"first operations of {group.name}", extra / operations, 0.0, extra / operations, "if they were like the later ones"),
+                Effect(
+                    f"first operations of {group.name}",
+                    extra / operations,
+                    0.0,
+                    extra / operations,
+                    "if they were like the later ones",
+                ),
                 group.name,
             )
         )
@@ -179,7 +219,14 @@ def unattributed(evidence: Evidence) -> list[Candidate]:
     for group, part in evidence.groups():
         figures = group.breakdown.stage("unattributed")
         if figures is not None and figures.share >= UNATTRIBUTED:
-            found.append(Candidate(part * figures.share, [f"{group.name}: {share(figures.share)} of its time is in no stage"], None, group.name))
+            found.append(
+                Candidate(
+                    part * figures.share,
+                    [f"{group.name}: {share(figures.share)} of its time is in no stage"],
+                    None,
+                    group.name,
+                )
+            )
     return found
 
 
@@ -189,4 +236,9 @@ def dropped(evidence: Evidence) -> list[Candidate]:
     part = missing / max(missing + seen, 1)
     if part < DROPPED:
         return []
-    return [Candidate(0.02 + 0.1 * part, [f"{count(missing)} numbers of operations ({share(part)}) are missing between the first and the last one"])]
+    return [
+        Candidate(
+            0.02 + 0.1 * part,
+            [f"{count(missing)} numbers of operations ({share(part)}) are missing between the first and the last one"],
+        )
+    ]

@@ -25,7 +25,8 @@ def blamed(evidence: Evidence, waits: tuple[str, ...]) -> Blame | None:
 def culprit_text(culprit: Culprit) -> str:
     """A culprit in a sentence."""
     return (
-        f"{culprit.name} took {share(culprit.share)} of the examined waits, {time(culprit.took_ns)} from {count(culprit.operations)} operations;"
+        f"{culprit.name} took {share(culprit.share)} of the examined waits, {time(culprit.took_ns)}"
+        f" from {count(culprit.operations)} operations;"
         f" its longest run was {time(culprit.longest_ns)}"
     )
 
@@ -65,7 +66,10 @@ def busy_loop(evidence: Evidence) -> list[Candidate]:
         waits = blamed(evidence, LOOP_WAITS)
         if waits is None or not waits.culprits:
             return "no probe of the loop says what ran"
-        return f"callbacks explain {share(waits.explained_ns / max(waits.examined_ns, 1.0))} of the examined waits; {culprit_text(waits.culprits[0])}"
+        return (
+            f"callbacks explain {share(waits.explained_ns / max(waits.examined_ns, 1.0))} of the"
+            f" examined waits; {culprit_text(waits.culprits[0])}"
+        )
 
     return by_stages(evidence, LOOP_WAITS, fits)
 
@@ -94,10 +98,18 @@ def gathered(evidence: Evidence, small: bool) -> list[Candidate]:
             Candidate(
                 one.calls_share * one.saved_ns / one.took_ns,
                 [
-                    f"{one.operation}: {share(one.calls_share)} of all operations were made in {count(one.bursts)} bursts of {one.calls_per_burst:.1f} calls"
-                    f" with {per_call:.1f} keys each; a burst takes {time(one.took_ns)}, one batch of its keys about {time(one.batch_ns)}"
+                    f"{one.operation}: {share(one.calls_share)} of all operations were made in"
+                    f" {count(one.bursts)} bursts of {one.calls_per_burst:.1f} calls"
+                    f" with {per_call:.1f} keys each; a burst takes {time(one.took_ns)}, one batch of"
+                    f" its keys about {time(one.batch_ns)}"
                 ],
-                Effect(f"a burst of {one.operation}", one.saved_ns, max(one.saved_low_ns, 0.0), one.saved_high_ns, "estimated from the bursts' own stages"),
+                Effect(
+                    f"a burst of {one.operation}",
+                    one.saved_ns,
+                    max(one.saved_low_ns, 0.0),
+                    one.saved_high_ns,
+                    "estimated from the bursts' own stages",
+                ),
                 one.operation,
             )
         )
@@ -119,7 +131,8 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * min(operations / group.breakdown.count, 0.2),
                 [
-                    f"{group.name}: {len(bursts)} of {len(trend.slices)} slices of {time(trend.width_ns)} are slow; the worst begins"
+                    f"{group.name}: {len(bursts)} of {len(trend.slices)} slices of"
+                    f" {time(trend.width_ns)} are slow; the worst begins"
                     f" {time(worst.start_ns)} into the recording with a p99 of {time(worst.p99_ns)}"
                 ],
                 None,

@@ -141,8 +141,10 @@ def describe(group: GroupAnalysis, stages: tuple[str, ...], weight: StageWeight)
     )
 
 
-def by_stages(evidence: Evidence, stages: tuple[str, ...], fits: Callable[[GroupAnalysis], str | None] = lambda _: "") -> list[Candidate]:
-    """Candidates for stages that matter in groups that fit; ``fits`` gives further evidence, or none where a rule does not apply."""
+def by_stages(
+    evidence: Evidence, stages: tuple[str, ...], fits: Callable[[GroupAnalysis], str | None] = lambda _: ""
+) -> list[Candidate]:
+    """Candidates for stages that matter; ``fits`` gives further evidence, or none where a rule does not apply."""
     found = []
     for group, part in evidence.groups():
         weight = weigh(group, stages)
@@ -163,10 +165,14 @@ def by_stages(evidence: Evidence, stages: tuple[str, ...], fits: Callable[[Group
 
 
 def tail_effect(group: GroupAnalysis, weight: StageWeight) -> Effect | None:
-    """What the p99 loses if these stages take as long in the tail as they do at the median; else what the mean loses."""
+    """What the p99 loses if these stages take as long there as at the median; else what the mean loses."""
     if weight.tail_part >= TAIL_PART:
         return Effect(
-            f"p99 of {group.name}", weight.tail_ns, max(weight.low_ns, 0.0), weight.high_ns, "if the tail spends there what the median does"
+            f"p99 of {group.name}",
+            weight.tail_ns,
+            max(weight.low_ns, 0.0),
+            weight.high_ns,
+            "if the tail spends there what the median does",
         )
     saved = weight.time_part * group.breakdown.mean_ns
     return Effect(f"mean of {group.name}", saved, 0.0, saved, "if these stages vanished")

@@ -42,7 +42,8 @@ def slow_node(evidence: Evidence) -> list[Candidate]:
             Candidate(
                 part * max(gain / figures.p99_ns, value.share * value.excess_ns / figures.mean_ns),
                 [
-                    f"{group.name}: node {value.value} has {share(value.share)} of the operations and {share(value.tail_share)} of the"
+                    f"{group.name}: node {value.value} has {share(value.share)} of the operations and"
+                    f" {share(value.tail_share)} of the"
                     f" slowest 1 %; its mean is {time(value.excess_ns)} above the others' in {value.excess_stage}"
                 ],
                 Effect(f"p99 of {group.name}", gain, least, most, "if it had the p99 of the other nodes"),
@@ -99,7 +100,8 @@ def slow_node_of_batches(evidence: Evidence) -> list[Candidate]:
         Candidate(
             part * min(saved / mean, 1.0),
             [
-                f"batches: node {worst.node} is the last in {share(worst.last / last)} of them and then {time(worst.excess_ns)} behind"
+                f"batches: node {worst.node} is the last in {share(worst.last / last)} of them and"
+                f" then {time(worst.excess_ns)} behind"
                 f" the next; it takes {time(worst.mean_ns)}, the others {time(others)}"
             ],
             Effect("mean of batches", saved, 0.0, saved, "if it were as fast as the next"),
@@ -119,7 +121,9 @@ def heavy_tailed_server(evidence: Evidence) -> list[Candidate]:
 
     if slow_node_of_batches(evidence):
         return []
-    return [one for one in by_stages(evidence, ("network_wait",), fits) if one.effect and one.effect.of.startswith("p99")]
+    return [
+        one for one in by_stages(evidence, ("network_wait",), fits) if one.effect and one.effect.of.startswith("p99")
+    ]
 
 
 def slow_server(evidence: Evidence) -> list[Candidate]:
@@ -141,7 +145,11 @@ def slow_replies(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         size = group.breakdown.bytes_received_mean
-        return f"its replies have {size / 1024:.1f} KiB in the mean: too little to take that long" if size < LARGE_BYTES else None
+        return (
+            f"its replies have {size / 1024:.1f} KiB in the mean: too little to take that long"
+            if size < LARGE_BYTES
+            else None
+        )
 
     return by_stages(evidence, ("network_read",), fits)
 

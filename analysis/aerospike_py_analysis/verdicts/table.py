@@ -1,4 +1,5 @@
-"""The table of rules. A rule is a row: adding one means a row here, a check, and a test that it fits and one that it does not."""
+"""The table of rules. A rule is a row: adding one means a row here, a check, and a test that it fits and one that it
+does not."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "retry_storm", "Operations are tried again",
         "operations with more than one attempt",
-        "Find the failures behind the retries in the server's log; lower max_retries, raise the time-outs that cut attempts off.",
+        "Find the failures behind the retries in the server's log; lower max_retries, raise the"
+        " time-outs that cut attempts off.",
         "breakdown", client.retry_storm,
     ),
     Rule(
@@ -151,8 +153,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "dropped", "The recording is incomplete",
-        "missing numbers of operations",
-        "Record to a faster disk or raise the recorder's limits; figures of counts and concurrency are too low.",
+        "missing numbers of operations: dropped by the recorder, left out by sampling, or in files that are gone",
+        "Without sampling, record to a faster disk or raise the recorder's limits; counts and concurrency are too low.",
         "frame", client.dropped,
     ),
 )  # fmt: skip

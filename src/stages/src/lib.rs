@@ -5,6 +5,7 @@
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
 pub mod attempts;
+pub mod caller;
 mod cells;
 pub mod clock;
 pub mod collector;
@@ -33,6 +34,7 @@ mod totals;
 pub mod track;
 
 pub use attempts::Attempts;
+pub use caller::Caller;
 pub use collector::{is_enabled, set_enabled};
 pub use event::Event;
 pub use facts::{End, Facts, Subject};

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::caller::Caller;
 use crate::event::{Event, Stamped};
 use crate::facts::Facts;
 use crate::node::NodeId;
@@ -74,6 +75,8 @@ pub struct Recorder {
     attempts: u32,
     /// What is known besides times.
     pub facts: Facts,
+    /// Who called, while somebody wants to know.
+    pub caller: Option<Box<Caller>>,
     /// What only operations with several tasks have, and tests.
     extra: Option<Box<Extra>>,
 }
@@ -112,6 +115,7 @@ impl Recorder {
         self.failed_in = None;
         self.attempts = 0;
         self.facts = Facts::default();
+        self.caller = None;
         self.extra = None;
     }
 
@@ -151,6 +155,7 @@ impl Recorder {
             failed_in: None,
             attempts: 0,
             facts: Facts::default(),
+            caller: None,
             extra: None,
         }
     }
@@ -184,6 +189,13 @@ impl Recorder {
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.timeline.stage()
+    }
+
+    /// Since when it has been running.
+    #[inline]
+    #[must_use]
+    pub fn stage_began(&self) -> u64 {
+        self.timeline.since()
     }
 
     /// The node the operation talks to.
@@ -439,7 +451,7 @@ impl Recorder {
     /// had no tasks and talked to one node, which need no look at their segments.
     #[inline]
     #[must_use]
-    pub fn simple_sums(&self) -> Option<(&[u64; Stage::COUNT], NodeId)> {
+    pub fn simple_sums(&self) -> Option<([u64; Stage::COUNT], NodeId)> {
         let simple = self.tracks().is_empty() && !self.several_nodes;
         simple.then(|| (self.timeline.sums(), self.node))
     }
@@ -454,6 +466,13 @@ impl Recorder {
                 .into_iter()
                 .for_each(visit);
         }
+    }
+
+    /// Whether there were more segments than are kept, so that those of a closed operation tell sums and no order.
+    #[must_use]
+    pub fn is_folded(&self) -> bool {
+        let of_tracks = || self.tracks().iter().any(|track| track.timeline.is_folded());
+        self.timeline.is_folded() || of_tracks()
     }
 
     /// Ends the operation and adds up its stages, with the partition itself.

@@ -4,7 +4,7 @@
 //! into a bounded buffer of its own and returns. It must not block, fail or call into Python.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use crate::facts::End;
 use crate::recorder::{Ending, Origin, Recorder};
@@ -22,16 +22,20 @@ pub trait Sink: Send + Sync {
 static PRESENT: AtomicBool = AtomicBool::new(false);
 static SINKS: RwLock<Vec<Arc<dyn Sink>>> = RwLock::new(Vec::new());
 
+pub(crate) fn lock_sinks() -> RwLockWriteGuard<'static, Vec<Arc<dyn Sink>>> {
+    SINKS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Has a sink see what ends from now on.
 pub fn add(sink: Arc<dyn Sink>) {
-    let mut sinks = SINKS.write().unwrap_or_else(PoisonError::into_inner);
+    let mut sinks = lock_sinks();
     sinks.push(sink);
     PRESENT.store(true, Ordering::Release);
 }
 
 /// Removes a sink; it may see an operation that is ending right now.
 pub fn remove(sink: &Arc<dyn Sink>) {
-    let mut sinks = SINKS.write().unwrap_or_else(PoisonError::into_inner);
+    let mut sinks = lock_sinks();
     sinks.retain(|present| !Arc::ptr_eq(present, sink));
     PRESENT.store(!sinks.is_empty(), Ordering::Release);
 }

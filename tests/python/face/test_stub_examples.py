@@ -10,7 +10,16 @@ import aerospike_py
 import pytest
 
 PACKAGE = Path(aerospike_py.__file__).parent
-SOURCES = ["_aerospike.pyi", "__init__.py", "async_pool.py", "logs.py", "probes.py", "stages.py", "testing/server.py"]
+SOURCES = [
+    "_aerospike.pyi",
+    "__init__.py",
+    "async_pool.py",
+    "logs.py",
+    "probes.py",
+    "stages.py",
+    "testing/server.py",
+    "tracing.py",
+]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""The pages of the documentation, taken apart into blocks of code: what is run, what is a file, what is left out and why.
+"""The pages of the documentation, taken apart into blocks of code: what is run, what is a file, what is left out.
 
 A fenced block of Python is run, a block of shell commands too. One with a title, as in ``title="service.py"``, is a
 file that later blocks of the page use. A comment ``<!-- not run: reason -->`` on the line before a block leaves it out.
@@ -94,6 +94,8 @@ def unused_files(parts: list[Block]) -> list[str]:
         if block.title is None or block.reason is not None:
             continue
         stem = Path(block.title).stem
-        if not any(re.search(rf"\b{re.escape(stem)}\b", later.code) for later in parts[place + 1 :] if not later.reason):
+        if not any(
+            re.search(rf"\b{re.escape(stem)}\b", later.code) for later in parts[place + 1 :] if not later.reason
+        ):
             unused.append(block.title)
     return unused

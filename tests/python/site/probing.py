@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import inspect
 import json
+import os
 import sys
 
 
@@ -51,3 +52,6 @@ def exists(name):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    sys.stdout.flush()
+    # Without the end of the interpreter, which other clients do not always survive.
+    os._exit(0)

@@ -16,6 +16,32 @@ from pages import Block
 
 ADDRESS = '[("127.0.0.1", 3000)]'
 COMMAND_SECONDS = 60
+# The name under which a page notes which of its ``try`` statements have caught something, by line.
+CAUGHT = "_caught"
+
+
+class Expecting(ast.NodeTransformer):
+    """Notes every ``except`` that is reached: an example that catches an exception says that it is raised.
+
+    Functions are left alone: they may be called with and without it.
+    """
+
+    def __init__(self) -> None:
+        self.lines: set[int] = set()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        self.generic_visit(node)
+        if node.handlers:
+            self.lines.add(node.lineno)
+        for handler in node.handlers:
+            handler.body[:0] = ast.parse(f"{CAUGHT}.add({node.lineno})").body
+        return node
 
 
 class Page:
@@ -45,10 +71,14 @@ class Page:
     async def run_python(self, block: Block) -> None:
         tree = ast.parse(self.connecting(block.code), self.name)
         ast.increment_lineno(tree, block.line - 1)
+        expecting = Expecting()
+        tree = ast.fix_missing_locations(expecting.visit(tree))
         code = compile(tree, self.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        self.names[CAUGHT] = caught = set()
         running = eval(code, self.names)
         if inspect.iscoroutine(running):
             await running
+        assert expecting.lines <= caught, f"{self.name}: nothing was raised at {sorted(expecting.lines - caught)}"
 
     def run_command(self, command: str) -> None:
         environment = dict(os.environ)

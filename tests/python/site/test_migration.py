@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from aerospike_py.testing import EmbeddedServer
-
 from pages import ROOT
 
 pytestmark = [pytest.mark.embedded, pytest.mark.peers]

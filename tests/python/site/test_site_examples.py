@@ -4,7 +4,6 @@ import sys
 
 import aerospike_py
 import pytest
-
 from pages import ROOT, Block, PageError, blocks, page_paths, unused_files
 from running import Page
 
@@ -63,7 +62,7 @@ def test_nearly_everything_runs():
     assert len(left_out) <= LARGEST_SHARE_LEFT_OUT * len(parts)
 
 
-PAGE = '''\
+PAGE = """\
 Text.
 
 ```python
@@ -84,7 +83,7 @@ $ rm cluster
 ```text
 no code
 ```
-'''
+"""
 
 
 def test_a_page_is_taken_apart():
@@ -110,7 +109,12 @@ def test_commands_are_the_lines_after_a_prompt():
 
 @pytest.mark.parametrize(
     "code",
-    ["```python\nawait client.missing()\n```\n", "```python\nassert 1 == 2\n```\n", "```console\n$ false | true\n```\n"],
+    [
+        "```python\ntry:\n    fine = 1\nexcept ValueError:\n    pass\n```\n",
+        "```python\nawait client.missing()\n```\n",
+        "```python\nassert 1 == 2\n```\n",
+        "```console\n$ false | true\n```\n",
+    ],
 )
 async def test_a_block_that_fails_fails_the_page(code, tmp_path):
     page = Page("page.md", tmp_path, {"hosts": [("h", 1)], "client": None})
@@ -120,6 +124,8 @@ async def test_a_block_that_fails_fails_the_page(code, tmp_path):
 
 async def test_blocks_share_names_and_connect_to_the_server_of_the_tests(tmp_path):
     page = Page("page.md", tmp_path, {"hosts": [("h", 1)]})
-    for block in blocks('```python\nhosts = [("127.0.0.1", 3000)]\n```\n\n```python\nassert hosts == [("h", 1)]\n```\n'):
+    for block in blocks(
+        '```python\nhosts = [("127.0.0.1", 3000)]\n```\n\n```python\nassert hosts == [("h", 1)]\n```\n'
+    ):
         await page.run(block)
     assert page.names["hosts"] == [("h", 1)]

@@ -1,0 +1,1 @@
+"""Exports of recordings for other tools, one module per format."""

@@ -1,0 +1,359 @@
+//! Rows of operations, gathered column by column until they are written.
+
+use std::sync::Arc;
+
+use aerospike_stages::{NodeId, Stage};
+use arrow_array::builder::{
+    FixedSizeBinaryBuilder, Int32Builder, ListBuilder, StringBuilder, UInt16Builder, UInt32Builder,
+    UInt64Builder,
+};
+use arrow_array::{
+    ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt64Array, UInt8Array,
+};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::ended::{Ended, Kind, Piece};
+use crate::files::schema;
+use crate::words::Words;
+
+/// A node number that stands for none.
+const NO_NODE: u8 = 255;
+
+/// Segments of any number of rows or tracks.
+#[derive(Default)]
+struct Segments {
+    ends: Vec<i32>,
+    stage: Vec<u8>,
+    node: Vec<u8>,
+    start: Vec<u64>,
+    duration: Vec<u64>,
+}
+
+impl Segments {
+    fn push(&mut self, pieces: &[Piece], nodes: &[NodeId]) {
+        for piece in pieces {
+            self.stage.push(piece.stage as u8);
+            self.node.push(position(nodes, piece.node));
+            self.start.push(piece.start);
+            self.duration.push(piece.duration);
+        }
+        self.ends.push(self.stage.len() as i32);
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        let taken = std::mem::take(self);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt8Array::from(taken.stage)),
+            Arc::new(UInt8Array::from(taken.node)),
+            Arc::new(UInt64Array::from(taken.start)),
+            Arc::new(UInt64Array::from(taken.duration)),
+        ];
+        let values = StructArray::try_new(schema::segment_fields(), columns, None)?;
+        list(schema::segment(), &taken.ends, Arc::new(values))
+    }
+}
+
+/// Tracks of any number of rows.
+#[derive(Default)]
+struct Tracks {
+    ends: Vec<i32>,
+    node: Vec<u8>,
+    attempts: Vec<u16>,
+    start: Vec<u64>,
+    duration: Vec<u64>,
+    segments: Segments,
+}
+
+impl Tracks {
+    fn push(&mut self, ended: &Ended, nodes: &[NodeId]) {
+        for branch in &ended.branches {
+            self.node.push(position(nodes, branch.node));
+            self.attempts.push(narrow(branch.attempts));
+            self.start.push(branch.start);
+            self.duration.push(branch.duration);
+            let pieces = if branch.folded {
+                &[]
+            } else {
+                ended.pieces_of(branch)
+            };
+            self.segments.push(pieces, nodes);
+        }
+        self.ends.push(self.node.len() as i32);
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        let mut taken = std::mem::take(self);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt8Array::from(taken.node)),
+            Arc::new(UInt16Array::from(taken.attempts)),
+            Arc::new(UInt64Array::from(taken.start)),
+            Arc::new(UInt64Array::from(taken.duration)),
+            taken.segments.finish()?,
+        ];
+        let values = StructArray::try_new(schema::track_fields(), columns, None)?;
+        list(schema::track(), &taken.ends, Arc::new(values))
+    }
+}
+
+fn list(
+    field: Arc<arrow_schema::Field>,
+    ends: &[i32],
+    values: ArrayRef,
+) -> Result<ArrayRef, ArrowError> {
+    let offsets: Vec<i32> = std::iter::once(0).chain(ends.iter().copied()).collect();
+    let offsets = OffsetBuffer::new(offsets.into());
+    Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
+}
+
+fn position(nodes: &[NodeId], node: NodeId) -> u8 {
+    let found = nodes.iter().position(|known| *known == node);
+    found
+        .and_then(|found| u8::try_from(found).ok())
+        .unwrap_or(NO_NODE)
+}
+
+fn narrow(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// Rows that have not been written.
+pub struct Rows {
+    words: Words,
+    length: usize,
+    kind: StringBuilder,
+    operation_id: UInt64Builder,
+    client_id: UInt32Builder,
+    operation: StringBuilder,
+    lane: StringBuilder,
+    start: UInt64Builder,
+    duration: UInt64Builder,
+    outcome: StringBuilder,
+    error_type: StringBuilder,
+    status_code: Int32Builder,
+    failed_in: StringBuilder,
+    namespace: StringBuilder,
+    set: StringBuilder,
+    sets: UInt16Builder,
+    keys: UInt32Builder,
+    attempts: UInt16Builder,
+    bytes_sent: UInt64Builder,
+    bytes_received: UInt64Builder,
+    in_flight: UInt32Builder,
+    node: StringBuilder,
+    thread_id: UInt64Builder,
+    thread_name: StringBuilder,
+    task_id: UInt64Builder,
+    task_name: StringBuilder,
+    loop_id: UInt64Builder,
+    trace_id: FixedSizeBinaryBuilder,
+    span_id: FixedSizeBinaryBuilder,
+    stages: Vec<UInt64Builder>,
+    nodes: ListBuilder<StringBuilder>,
+    segments: Segments,
+    tracks: Tracks,
+    with_segments: bool,
+}
+
+impl Rows {
+    /// No rows; with or without the segments of those to come.
+    #[must_use]
+    pub fn new(with_segments: bool) -> Self {
+        Rows {
+            words: Words::default(),
+            length: 0,
+            kind: StringBuilder::new(),
+            operation_id: UInt64Builder::new(),
+            client_id: UInt32Builder::new(),
+            operation: StringBuilder::new(),
+            lane: StringBuilder::new(),
+            start: UInt64Builder::new(),
+            duration: UInt64Builder::new(),
+            outcome: StringBuilder::new(),
+            error_type: StringBuilder::new(),
+            status_code: Int32Builder::new(),
+            failed_in: StringBuilder::new(),
+            namespace: StringBuilder::new(),
+            set: StringBuilder::new(),
+            sets: UInt16Builder::new(),
+            keys: UInt32Builder::new(),
+            attempts: UInt16Builder::new(),
+            bytes_sent: UInt64Builder::new(),
+            bytes_received: UInt64Builder::new(),
+            in_flight: UInt32Builder::new(),
+            node: StringBuilder::new(),
+            thread_id: UInt64Builder::new(),
+            thread_name: StringBuilder::new(),
+            task_id: UInt64Builder::new(),
+            task_name: StringBuilder::new(),
+            loop_id: UInt64Builder::new(),
+            trace_id: FixedSizeBinaryBuilder::new(16),
+            span_id: FixedSizeBinaryBuilder::new(8),
+            stages: Stage::ALL.iter().map(|_| UInt64Builder::new()).collect(),
+            nodes: ListBuilder::new(StringBuilder::new()).with_field(schema::node()),
+            segments: Segments::default(),
+            tracks: Tracks::default(),
+            with_segments,
+        }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Adds an operation or a conversion.
+    ///
+    /// # Errors
+    /// None that could be told: numbers of the right width always fit.
+    pub fn push(&mut self, ended: &Ended) -> Result<(), ArrowError> {
+        self.length += 1;
+        self.operation_id.append_value(ended.origin.id);
+        self.operation.append_value(ended.origin.operation.name());
+        self.lane.append_value(ended.origin.lane.name());
+        self.start.append_value(ended.ending.start);
+        self.duration.append_value(ended.ending.wall);
+        self.client_id.append_value(ended.facts.client);
+        self.sets.append_value(ended.facts.subject.sets);
+        self.keys.append_value(ended.facts.subject.keys);
+        self.attempts.append_value(narrow(ended.ending.attempts));
+        self.bytes_sent.append_value(ended.facts.bytes_sent);
+        self.bytes_received.append_value(ended.facts.bytes_received);
+        self.in_flight.append_value(ended.facts.in_flight);
+        self.push_end(ended);
+        self.push_caller(ended)?;
+        for (column, nanos) in self.stages.iter_mut().zip(ended.sums()) {
+            column.append_value(nanos);
+        }
+        self.push_segments(ended);
+        Ok(())
+    }
+
+    fn push_end(&mut self, ended: &Ended) {
+        let whole = ended.kind == Kind::Operation;
+        self.kind
+            .append_value(if whole { "operation" } else { "conversion" });
+        let outcome = whole.then(|| ended.ending.outcome.name());
+        self.outcome.append_option(outcome);
+        self.error_type.append_option(ended.end.error);
+        self.status_code.append_option(ended.end.code);
+        let failed_in = ended.ending.failed_in.map(Stage::name);
+        self.failed_in.append_option(failed_in);
+        let (namespace, set) = self.words.place(ended.facts.subject.target);
+        self.namespace.append_option(namespace);
+        self.set.append_option(set);
+        let node = self.words.node(ended.node);
+        self.node.append_option(node.map(|node| &node.address));
+    }
+
+    fn push_caller(&mut self, ended: &Ended) -> Result<(), ArrowError> {
+        let caller = ended.caller.as_ref();
+        let thread = caller.and_then(|caller| caller.thread.as_deref());
+        self.thread_id
+            .append_value(thread.map_or(0, |thread| thread.id));
+        self.thread_name
+            .append_option(thread.and_then(|thread| thread.name.as_ref()));
+        let task = caller.and_then(|caller| caller.task.as_deref());
+        self.task_id.append_option(task.map(|task| task.id));
+        self.task_name
+            .append_option(task.and_then(|task| task.name.as_ref()));
+        self.loop_id
+            .append_option(caller.and_then(|caller| caller.loop_id));
+        let parent = caller.and_then(|caller| caller.parent);
+        let span = caller
+            .and_then(|caller| caller.span)
+            .filter(|_| ended.kept.is_some());
+        let trace = span
+            .map(|span| span.trace_id)
+            .or(parent.map(|parent| parent.trace_id));
+        match trace {
+            Some(trace) => self.trace_id.append_value(trace.to_be_bytes())?,
+            None => self.trace_id.append_null(),
+        }
+        match span {
+            Some(span) => self.span_id.append_value(span.span_id.to_be_bytes())?,
+            None => self.span_id.append_null(),
+        }
+        Ok(())
+    }
+
+    fn push_segments(&mut self, ended: &Ended) {
+        let whole = ended.kind == Kind::Operation && self.with_segments;
+        let mut nodes: Vec<NodeId> = Vec::new();
+        if whole {
+            for piece in ended.pieces.iter().chain(&ended.branch_pieces) {
+                if piece.node != NodeId::NONE && !nodes.contains(&piece.node) {
+                    nodes.push(piece.node);
+                }
+            }
+        }
+        for node in &nodes {
+            if let Some(node) = self.words.node(*node) {
+                self.nodes.values().append_value(&node.address);
+            }
+        }
+        self.nodes.append(true);
+        let pieces = if whole && !ended.folded {
+            &ended.pieces[..]
+        } else {
+            &[]
+        };
+        self.segments.push(pieces, &nodes);
+        if whole {
+            self.tracks.push(ended, &nodes);
+        } else {
+            self.tracks.ends.push(self.tracks.node.len() as i32);
+        }
+    }
+
+    /// Takes the rows.
+    ///
+    /// # Errors
+    /// None that could be told: every row has every column.
+    pub fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        self.length = 0;
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.kind.finish()),
+            Arc::new(self.operation_id.finish()),
+            Arc::new(self.client_id.finish()),
+            Arc::new(self.operation.finish()),
+            Arc::new(self.lane.finish()),
+            Arc::new(self.start.finish()),
+            Arc::new(self.duration.finish()),
+            Arc::new(self.outcome.finish()),
+            Arc::new(self.error_type.finish()),
+            Arc::new(self.status_code.finish()),
+            Arc::new(self.failed_in.finish()),
+            Arc::new(self.namespace.finish()),
+            Arc::new(self.set.finish()),
+            Arc::new(self.sets.finish()),
+            Arc::new(self.keys.finish()),
+            Arc::new(self.attempts.finish()),
+            Arc::new(self.bytes_sent.finish()),
+            Arc::new(self.bytes_received.finish()),
+            Arc::new(self.in_flight.finish()),
+            Arc::new(self.node.finish()),
+            Arc::new(self.thread_id.finish()),
+            Arc::new(self.thread_name.finish()),
+            Arc::new(self.task_id.finish()),
+            Arc::new(self.task_name.finish()),
+            Arc::new(self.loop_id.finish()),
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+        ];
+        for stage in &mut self.stages {
+            columns.push(Arc::new(stage.finish()));
+        }
+        columns.push(Arc::new(self.nodes.finish()));
+        columns.push(self.segments.finish()?);
+        columns.push(self.tracks.finish()?);
+        RecordBatch::try_new(schema.clone(), columns)
+    }
+}

@@ -1,0 +1,18 @@
+//! What becomes of operations that have ended: spans that go to a collector over OTLP, and rows of Arrow files.
+//!
+//! An operation ends on the thread that called it, or on an event loop's. There it is copied into a bounded queue and
+//! nothing else ([`tap`]); a thread of its own per outlet makes spans or rows of what is in the queue. Nothing here knows
+//! Python; who called an operation is found out by the bridge.
+
+pub mod ended;
+pub mod files;
+pub mod fork;
+pub mod frame;
+pub mod otlp;
+pub mod outlet;
+pub mod random;
+pub mod sampling;
+pub mod settings;
+pub mod slow;
+pub mod tap;
+mod words;

@@ -1,0 +1,280 @@
+//! The thread that sends spans. It takes operations out of its queue, makes spans of them and sends those; whatever the
+//! collector does, operations go on, and what could not be sent is counted and said once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use tokio::runtime::Runtime;
+
+use crate::ended::Ended;
+use crate::frame;
+use crate::otlp::spans::Spans;
+use crate::otlp::transport;
+use crate::outlet::{Consumer, Outlet, Queue};
+use crate::sampling::{Limit, Sampler, Tail};
+use crate::settings::Settings;
+use crate::slow::Percentiles;
+
+/// How often percentiles are looked at, and how often they forget.
+const RENEWED: Duration = Duration::from_secs(1);
+const FORGOTTEN: Duration = Duration::from_secs(30);
+
+/// What has become of spans.
+#[derive(Default)]
+pub struct Counters {
+    /// Operations that were sent.
+    pub operations: AtomicU64,
+    /// Spans that were sent.
+    pub spans: AtomicU64,
+    /// Requests that failed.
+    pub failures: AtomicU64,
+    /// Operations in requests that failed.
+    pub lost: AtomicU64,
+    /// Operations that were still waiting when the time for shutting down was over.
+    pub left: AtomicU64,
+    /// What the last failure said.
+    pub last_error: ArcSwapOption<String>,
+    /// The collector did not take the last request, and that has been said.
+    failing: AtomicBool,
+}
+
+/// An exporter at work.
+pub struct Exporting {
+    settings: Settings,
+    tail: Option<Arc<Tail>>,
+    counters: Arc<Counters>,
+    outlet: Outlet,
+}
+
+impl Exporting {
+    /// Starts exporting.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, in words.
+    pub fn start(settings: Settings) -> Result<Arc<Exporting>, String> {
+        // What is wrong with the settings has to be said to the caller, not by the thread.
+        let trial = runtime().map_err(|error| error.to_string())?;
+        trial.block_on(async { transport::exporter(&settings).map(drop) })?;
+        drop(trial);
+        let tail = settings.tail.map(|tail| {
+            Arc::new(Tail {
+                slow_ns: tail.slow.map(|slow| slow.as_nanos() as u64),
+                percentiles: tail.quantile.map(Percentiles::new),
+                limit: Limit::new(tail.per_second),
+                overrides_parent: tail.overrides_parent,
+                over_limit: AtomicU64::new(0),
+            })
+        });
+        let counters = Arc::new(Counters::default());
+        let work = (settings.clone(), tail.clone(), counters.clone());
+        let start = move |queue: Arc<Queue>| {
+            let (settings, tail, counters) = work.clone();
+            Consumer::start("aerospike-otlp", queue, move |queue| {
+                run(queue, &settings, tail.as_deref(), &counters);
+            })
+        };
+        let outlet = Outlet::start(settings.queue, start)
+            .map_err(|error| format!("the system gives no thread for exporting spans: {error}"))?;
+        Ok(Arc::new(Exporting {
+            settings,
+            tail,
+            counters,
+            outlet,
+        }))
+    }
+
+    /// Leaves an operation for export.
+    #[inline]
+    pub fn put(&self, fill: impl FnOnce(&mut Ended)) {
+        self.outlet.put(fill);
+    }
+
+    /// Decides when an operation begins.
+    #[inline]
+    #[must_use]
+    pub fn sampler(&self) -> Sampler {
+        self.settings.sampler
+    }
+
+    /// Decides when it has ended.
+    #[inline]
+    #[must_use]
+    pub fn tail(&self) -> Option<&Tail> {
+        self.tail.as_deref()
+    }
+
+    /// With which settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What has become of spans.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many operations wait, and how many found no room.
+    #[must_use]
+    pub fn waiting_and_dropped(&self) -> (usize, u64) {
+        let queue = self.outlet.queue();
+        (queue.len(), queue.dropped())
+    }
+
+    /// Sends what waits and ends, within the time. Returns whether everything was sent or given up by then.
+    pub fn stop(&self, patience: Duration) -> bool {
+        self.outlet.stop(patience)
+    }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Counters) {
+    let made = runtime()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            let exporter = runtime.block_on(async { transport::exporter(settings) })?;
+            Ok((runtime, exporter))
+        });
+    match made {
+        Ok((runtime, exporter)) => {
+            let worker = Worker {
+                queue,
+                settings,
+                counters,
+                runtime: &runtime,
+                exporter: &exporter,
+                spans: Spans::new(settings.stages, frame::interpreter().client_version),
+            };
+            worker.work(tail);
+            // A name that is still being looked up must not keep anybody.
+            runtime.shutdown_background();
+        }
+        Err(error) => counters.fail(0, error),
+    }
+}
+
+struct Worker<'a> {
+    queue: &'a Queue,
+    settings: &'a Settings,
+    counters: &'a Counters,
+    runtime: &'a Runtime,
+    exporter: &'a SpanExporter,
+    spans: Spans,
+}
+
+impl Worker<'_> {
+    fn work(mut self, tail: Option<&Tail>) {
+        let percentiles = tail.and_then(|tail| tail.percentiles.as_ref());
+        let (mut sent, mut renewed, mut forgotten) =
+            (Instant::now(), Instant::now(), Instant::now());
+        loop {
+            let stopping = self.queue.is_stopping();
+            let due = sent.elapsed() >= self.settings.delay || self.is_much();
+            if stopping || due {
+                self.send_all();
+                sent = Instant::now();
+            }
+            if stopping {
+                return;
+            }
+            if let (Some(percentiles), true) = (percentiles, renewed.elapsed() >= RENEWED) {
+                let forget = forgotten.elapsed() >= FORGOTTEN;
+                percentiles.renew(forget);
+                renewed = Instant::now();
+                forgotten = if forget { renewed } else { forgotten };
+            }
+            let rest = self.settings.delay.saturating_sub(sent.elapsed());
+            self.queue
+                .sleep(rest.min(RENEWED).max(Duration::from_millis(1)));
+        }
+    }
+
+    fn is_much(&self) -> bool {
+        self.queue.len() * 2 >= self.settings.queue
+    }
+
+    fn send_all(&mut self) {
+        self.spans.set_offset(frame::unix_offset_ns());
+        // What comes in while this is sent is for the next time.
+        let mut rest = self.queue.len();
+        while rest > 0 {
+            let mut batch = Vec::with_capacity(self.settings.batch + 32);
+            let mut operations = 0;
+            while rest > 0 && batch.len() < self.settings.batch {
+                rest -= 1;
+                let Some(ended) = self.queue.take() else {
+                    break;
+                };
+                self.spans.add(&ended, &mut batch);
+                operations += 1;
+                self.queue.give_back(ended);
+            }
+            if self.is_out_of_time() {
+                let left = operations + rest as u64;
+                self.counters.left.fetch_add(left, Ordering::Relaxed);
+                return;
+            }
+            if !batch.is_empty() {
+                self.send(batch, operations);
+            }
+        }
+    }
+
+    fn is_out_of_time(&self) -> bool {
+        self.queue
+            .deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn send(&self, batch: Vec<SpanData>, operations: u64) {
+        let spans = batch.len() as u64;
+        let sending = async {
+            tokio::select! {
+                biased;
+                sent = self.exporter.export(batch) => sent.map_err(|error| error.to_string()),
+                () = tokio::time::sleep(self.settings.export_timeout) => {
+                    Err(format!("no answer within {:?}", self.settings.export_timeout))
+                }
+                () = self.queue.out_of_time() => Err("no answer before the shutdown".to_owned()),
+            }
+        };
+        match self.runtime.block_on(sending) {
+            Ok(()) => {
+                self.counters
+                    .operations
+                    .fetch_add(operations, Ordering::Relaxed);
+                self.counters.spans.fetch_add(spans, Ordering::Relaxed);
+                self.counters.failing.store(false, Ordering::Relaxed);
+            }
+            Err(error) => {
+                let to = &self.settings.endpoint;
+                self.counters
+                    .fail(operations, format!("cannot send spans to {to}: {error}"));
+            }
+        }
+    }
+}
+
+impl Counters {
+    fn fail(&self, operations: u64, error: String) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.lost.fetch_add(operations, Ordering::Relaxed);
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "{error}; operations go on, their spans are dropped and counted (tracing_stats()); \
+                 check that the collector runs and OTEL_EXPORTER_OTLP_ENDPOINT"
+            );
+        }
+        self.last_error.store(Some(Arc::new(error)));
+    }
+}

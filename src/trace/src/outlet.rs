@@ -1,0 +1,380 @@
+//! An outlet: a bounded queue of ended operations with a thread that empties it. Putting something in never waits; what
+//! does not fit is dropped and counted. The thread looks by itself a few times a second and is woken early only when
+//! the queue is half full, so that an operation costs no system call.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_queue::ArrayQueue;
+
+use crate::ended::Ended;
+use crate::fork;
+
+/// How much memory the operations of one queue may take.
+const MOST_BYTES: usize = 32 << 20;
+/// Copies that took more than this are not used again.
+const MOST_KEPT_BYTES: usize = 8 << 10;
+
+/// A queue of ended operations and the copies that can be used again.
+pub struct Queue {
+    waiting: ArrayQueue<Box<Ended>>,
+    spare: ArrayQueue<Box<Ended>>,
+    bytes: AtomicUsize,
+    dropped: AtomicU64,
+    /// The consumer has been woken and has not looked yet.
+    woken: AtomicBool,
+    consumer: Mutex<Option<Thread>>,
+    stop: Mutex<Option<Instant>>,
+    stopping: AtomicBool,
+    stop_told: tokio::sync::Notify,
+}
+
+impl Queue {
+    /// A queue for so many operations.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Queue {
+            waiting: ArrayQueue::new(capacity.max(1)),
+            spare: ArrayQueue::new(capacity.clamp(1, 1024)),
+            bytes: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            woken: AtomicBool::new(false),
+            consumer: Mutex::new(None),
+            stop: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+            stop_told: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
+    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
+        if self.waiting.is_full() || self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.wake();
+            return false;
+        }
+        let mut copy = self.spare.pop().unwrap_or_default();
+        fill(&mut copy);
+        let bytes = copy.bytes();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.waiting.push(copy).is_err() {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        if self.waiting.len() * 2 >= self.waiting.capacity() {
+            self.wake();
+        }
+        true
+    }
+
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            if let Ok(consumer) = self.consumer.try_lock() {
+                if let Some(consumer) = consumer.as_ref() {
+                    consumer.unpark();
+                }
+            }
+        }
+    }
+
+    /// Has the consumer look now.
+    pub fn look(&self) {
+        self.wake();
+    }
+
+    /// Takes the oldest out.
+    #[must_use]
+    pub fn take(&self) -> Option<Box<Ended>> {
+        let copy = self.waiting.pop()?;
+        self.bytes.fetch_sub(copy.bytes(), Ordering::Relaxed);
+        Some(copy)
+    }
+
+    /// Gives a copy back.
+    pub fn give_back(&self, mut copy: Box<Ended>) {
+        if copy.bytes() <= MOST_KEPT_BYTES {
+            copy.caller = None;
+            let _ = self.spare.push(copy);
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many did not fit.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The consumer's: sleeps until there is much to do, it is asked to stop, or the time has passed.
+    pub fn sleep(&self, at_most: Duration) {
+        self.woken.store(false, Ordering::Release);
+        if !self.is_stopping() && self.waiting.len() * 2 < self.waiting.capacity() {
+            std::thread::park_timeout(at_most);
+        }
+    }
+
+    /// Whether the consumer was asked to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// When the consumer has to be done, if it was asked to stop.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends some time before the deadline, once the consumer was asked to stop; for ever pending before.
+    pub async fn out_of_time(&self) {
+        loop {
+            let told = self.stop_told.notified();
+            if let Some(deadline) = self.deadline() {
+                tokio::time::sleep_until(deadline.into()).await;
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn stop(&self, deadline: Instant) {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        self.stopping.store(true, Ordering::Release);
+        self.stop_told.notify_one();
+        if let Ok(consumer) = self.consumer.lock() {
+            if let Some(consumer) = consumer.as_ref() {
+                consumer.unpark();
+            }
+        }
+    }
+}
+
+/// A thread that empties a queue.
+pub struct Consumer {
+    queue: Arc<Queue>,
+    done: Mutex<Receiver<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Consumer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the system says if it does not give a thread.
+    pub fn start(
+        name: &str,
+        queue: Arc<Queue>,
+        run: impl FnOnce(&Queue) + Send + 'static,
+    ) -> std::io::Result<Consumer> {
+        let (finished, done): (SyncSender<()>, _) = std::sync::mpsc::sync_channel(1);
+        let its_queue = queue.clone();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                block_signals();
+                *its_queue
+                    .consumer
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+                run(&its_queue);
+                let _ = finished.try_send(());
+            })?;
+        Ok(Consumer {
+            queue,
+            done: Mutex::new(done),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Asks the thread to empty the queue and end. Returns whether it did in time.
+    pub fn stop(&self, patience: Duration) -> bool {
+        let margin = patience / 8;
+        self.queue
+            .stop(Instant::now() + patience.saturating_sub(margin));
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = done.recv_timeout(patience).is_ok();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(thread)) = (ended, thread.take()) {
+            let _ = thread.join();
+        }
+        ended
+    }
+}
+
+/// Starts a thread that empties the queue.
+type Start = dyn Fn(Arc<Queue>) -> std::io::Result<Consumer> + Send + Sync;
+
+struct Running {
+    queue: Arc<Queue>,
+    /// `None` if there is no thread to be had.
+    consumer: Option<Consumer>,
+}
+
+/// A queue with its thread, started anew in the child of a fork when it is first used there.
+pub struct Outlet {
+    running: ArcSwap<Running>,
+    generation: AtomicU64,
+    capacity: usize,
+    start: Box<Start>,
+}
+
+impl Outlet {
+    /// Starts.
+    ///
+    /// # Errors
+    /// What the system says if it does not give a thread.
+    pub fn start(
+        capacity: usize,
+        start: impl Fn(Arc<Queue>) -> std::io::Result<Consumer> + Send + Sync + 'static,
+    ) -> std::io::Result<Outlet> {
+        let queue = Arc::new(Queue::new(capacity));
+        let consumer = Some(start(queue.clone())?);
+        Ok(Outlet {
+            running: ArcSwap::from_pointee(Running { queue, consumer }),
+            generation: AtomicU64::new(fork::generation()),
+            capacity,
+            start: Box::new(start),
+        })
+    }
+
+    /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
+    #[inline]
+    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
+        if self.generation.load(Ordering::Relaxed) != fork::generation() {
+            self.start_over();
+        }
+        self.running.load().queue.put(fill)
+    }
+
+    /// What the parent had in its queue is the parent's, and a thread of its may have been about to put something in.
+    #[cold]
+    fn start_over(&self) {
+        let here = fork::generation();
+        if self.generation.swap(here, Ordering::AcqRel) == here {
+            return;
+        }
+        let queue = Arc::new(Queue::new(self.capacity));
+        let consumer = (self.start)(queue.clone())
+            .map_err(|error| log::warn!("traces stop: this child process gets no thread: {error}"))
+            .ok();
+        let parents = self.running.swap(Arc::new(Running { queue, consumer }));
+        std::mem::forget(parents);
+    }
+
+    /// Whether this process has put something in, or is the one that started.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) == fork::generation()
+    }
+
+    /// The queue as it is.
+    #[must_use]
+    pub fn queue(&self) -> Arc<Queue> {
+        self.running.load().queue.clone()
+    }
+
+    /// Asks the thread to empty the queue and end. Returns whether it did in time.
+    pub fn stop(&self, patience: Duration) -> bool {
+        if !self.is_at_work() {
+            return true;
+        }
+        let running = self.running.load_full();
+        running
+            .consumer
+            .as_ref()
+            .is_none_or(|consumer| consumer.stop(patience))
+    }
+}
+
+/// Signals are for the application's threads: one of ours must not take those that Python waits for.
+fn block_signals() {
+    // SAFETY: the set is initialised by sigfillset before it is read, and only this thread's mask changes.
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_nothing_waits() {
+        let queue = Queue::new(4);
+        let put = (0..10)
+            .filter(|number| queue.put(|ended| ended.origin.id = *number))
+            .count();
+        assert_eq!((put, queue.dropped(), queue.len()), (4, 6, 4));
+        let taken: Vec<u64> = std::iter::from_fn(|| queue.take())
+            .map(|copy| copy.origin.id)
+            .collect();
+        assert_eq!(taken, [0, 1, 2, 3]);
+        assert_eq!(queue.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn copies_are_used_again_unless_they_are_large() {
+        let queue = Queue::new(4);
+        let mut small = Box::<Ended>::default();
+        small.pieces.reserve(8);
+        let address: *const Ended = &*small;
+        queue.give_back(small);
+        queue.put(|ended| assert!(std::ptr::eq(ended, address)));
+        let mut large = Box::<Ended>::default();
+        large.pieces.reserve(10_000);
+        queue.give_back(large);
+        assert!(queue.spare.is_empty());
+    }
+
+    #[test]
+    fn a_consumer_that_hangs_does_not_keep_who_stops_it() {
+        let queue = Arc::new(Queue::new(4));
+        let hanging = Consumer::start("hangs", queue, |_| {
+            std::thread::sleep(Duration::from_secs(30))
+        });
+        let began = Instant::now();
+        assert!(!hanging.unwrap().stop(Duration::from_millis(100)));
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_full_queue_wakes_its_consumer() {
+        let queue = Arc::new(Queue::new(8));
+        let (seen, all) = std::sync::mpsc::channel();
+        let consumer = Consumer::start("eats", queue.clone(), move |queue| {
+            while !queue.is_stopping() {
+                queue.sleep(Duration::from_secs(60));
+                while let Some(copy) = queue.take() {
+                    let _ = seen.send(copy.origin.id);
+                    queue.give_back(copy);
+                }
+            }
+        })
+        .unwrap();
+        for number in 0..4 {
+            assert!(queue.put(|ended| ended.origin.id = number));
+        }
+        for number in 0..4 {
+            assert_eq!(all.recv_timeout(Duration::from_secs(20)), Ok(number));
+        }
+        assert!(consumer.stop(Duration::from_secs(20)));
+    }
+}
