@@ -32,6 +32,7 @@ BRIDGE: tuple[str, ...] = (
     "src/exceptions.rs",
     "src/lanes/",
     "src/lib.rs",
+    "src/metrics_api.rs",
     "src/logs/bridge.rs",
     # The probes of Python itself: its GIL, its event loops, and the functions it calls.
     "src/probes/control.rs",

@@ -13,6 +13,7 @@ mod exceptions;
 mod export;
 mod lanes;
 mod logs;
+mod metrics_api;
 mod ops;
 mod probes;
 mod queue;
@@ -38,6 +39,7 @@ fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {
     convert::register(module)?;
     module.add_class::<embedded::EmbeddedServer>()?;
     stage_api::register(module)?;
+    metrics_api::register(module)?;
     probes::python::register(module)?;
     self_check::register(module)?;
     // What the package exports is said by the package, not by the order of registration here.

@@ -1,14 +1,11 @@
-//! The module-level functions about stages and metrics.
+//! The module-level functions about stages.
 
 use aerospike_stages::{clock, collector, Stage};
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 
 use crate::exceptions::invalid_argument;
-use crate::export::prometheus;
 use crate::export::snapshot::{self, Row, Statistics};
-use crate::export::text::Format;
-use crate::lanes::call;
 
 /// Environment variable that switches stages on at import.
 const STAGES_VARIABLE: &str = "AEROSPIKE_PY_INTERNAL_METRICS";
@@ -44,21 +41,6 @@ fn set_internal_stage_metrics_enabled(py: Python<'_>, enabled: bool) {
 #[pyfunction]
 fn is_internal_stage_metrics_enabled() -> bool {
     collector::is_enabled()
-}
-
-#[pyfunction]
-fn set_metrics_enabled(enabled: bool) {
-    call::set_metrics_enabled(enabled);
-}
-
-#[pyfunction]
-fn is_metrics_enabled() -> bool {
-    call::is_metrics_enabled()
-}
-
-#[pyfunction]
-fn get_metrics(py: Python<'_>) -> String {
-    py.detach(|| prometheus::render(Format::Prometheus))
 }
 
 #[pyfunction]
@@ -127,9 +109,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module
     )?)?;
     module.add_function(wrap_pyfunction!(is_internal_stage_metrics_enabled, module)?)?;
-    module.add_function(wrap_pyfunction!(set_metrics_enabled, module)?)?;
-    module.add_function(wrap_pyfunction!(is_metrics_enabled, module)?)?;
-    module.add_function(wrap_pyfunction!(get_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(_stage_snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(_stage_table, module)?)?;
     module.add_function(wrap_pyfunction!(_records_dropped, module)?)?;

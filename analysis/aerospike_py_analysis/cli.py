@@ -180,9 +180,9 @@ def run_record(options: argparse.Namespace) -> int:
     if not program:
         print("aerospike-py: record needs a program: aerospike-py record -- python app.py", file=sys.stderr)
         return UNREADABLE
-    status, prefix = record.run(program, options.output)
+    status, recording = record.run(program, options.output)
     try:
-        analysis, _ = analyse([prefix])
+        analysis, _ = analyse([recording])
     except NothingToReadError:
         print(
             f"aerospike-py: the program wrote no recording to {options.output}: did it use aerospike_py?",
@@ -190,7 +190,7 @@ def run_record(options: argparse.Namespace) -> int:
         )
         return status or UNREADABLE
     show(document(analysis, short=True))
-    print(f"The whole report: aerospike-py report {prefix}")
+    print(f"The whole report: aerospike-py report {recording}")
     return status
 
 

@@ -21,6 +21,13 @@ from aerospike_py_analysis.stages import GIL_WAITS, LOOP_WAITS
 # Waits below this are the price of a hand-over, nobody's fault.
 SHORTEST_NS: Final = 50_000
 MOST_ROWS: Final = 8_000
+# The probes of the interpreter see that somebody kept it, not who.
+UNNAMED: Final = {
+    "loop_callback": "a callback without a name",
+    "gil_delay": "another thread that kept the GIL",
+    "attach_delay": "a pause of the interpreter",
+    "stop_the_world": "garbage collection",
+}
 LOOP_PROBES: Final = ("loop_callback",)
 GIL_PROBES: Final = ("gil_delay", "attach_delay", "stop_the_world")
 
@@ -123,7 +130,7 @@ def judge(profile: Profile, waits: Waits, stages: tuple[str, ...], probes: tuple
             chosen = rows.take(np.flatnonzero(mine))
             indices = np.flatnonzero((waits.process == process) & (waits.subject == subject))
             for wait, row, overlap in overlaps(waits, indices, chosen):
-                name = (probe, profile.recording.vocabulary.word(int(chosen.name[row])) or "unnamed")
+                name = (probe, profile.recording.vocabulary.word(int(chosen.name[row])) or UNNAMED[probe])
                 took[name] += overlap * waits.weight[wait]
                 hit[name] += waits.weight[wait]
                 longest[name] = max(longest[name], int(chosen.duration_ns[row]))

@@ -55,9 +55,9 @@ class Frame:
     stages: tuple[str, ...] = ()
 
     @property
-    def process(self) -> tuple[str, int, int]:
-        """What tells processes apart; the start separates two that had the same number."""
-        return (self.host, self.pid, self.started_unix_ns)
+    def process(self) -> tuple[str, int, str | None]:
+        """What tells processes apart. Each file has a start of its own, so that cannot."""
+        return (self.host, self.pid, self.service_name)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Frame:
@@ -122,6 +122,8 @@ class Chunk:
     columns: dict[str, Ints]
     stages: Ints
     conversions: Bools
+    # Whether the ids of operations are those of the process, so that missing ones can be counted.
+    numbered: bool = True
 
     def __len__(self) -> int:
         return int(self.columns["duration_ns"].size)
@@ -132,7 +134,10 @@ class Chunk:
     def take(self, rows: npt.NDArray[Any]) -> Chunk:
         """The chunk of some rows, by mask or index."""
         return Chunk(
-            {name: column[rows] for name, column in self.columns.items()}, self.stages[:, rows], self.conversions[rows]
+            {name: column[rows] for name, column in self.columns.items()},
+            self.stages[:, rows],
+            self.conversions[rows],
+            self.numbered,
         )
 
 

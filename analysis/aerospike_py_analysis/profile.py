@@ -164,7 +164,8 @@ def profile(recording: Recording) -> Profile:
             continue
         first = min(first, int(chunk["start_ns"].min()))
         last = max(last, int((chunk["start_ns"] + chunk["duration_ns"]).max()))
-        count_ids(chunk, ids)
+        if chunk.numbered:
+            count_ids(chunk, ids)
         bursts.add(chunk)
         keys = chunk["operation"] * (1 << 20) + chunk["lane"]
         for key in np.unique(keys).tolist():

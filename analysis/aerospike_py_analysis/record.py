@@ -8,20 +8,23 @@ import subprocess
 import time
 from pathlib import Path
 
+# Stages, and the probes that say whose fault a wait was.
+SWITCHES = {"AEROSPIKE_PY_INTERNAL_METRICS": "1", "AEROSPIKE_PY_PROBES": "1", "AEROSPIKE_PY_LOOP_OBSERVER": "1"}
+
 
 def run(program: list[str], folder: Path) -> tuple[int, Path]:
-    """The program's exit status, and the prefix of the recording that it wrote.
+    """The program's exit status, and the folder of the recording that it wrote.
 
     An interrupt goes to the program, which is in the same group of processes; its recording is read all the same.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # A name of its own, so that recordings of earlier runs in the same folder are not taken for this one's.
-    prefix = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    environment = {**os.environ, "AEROSPIKE_PY_INTERNAL_METRICS": "1", "AEROSPIKE_PY_TRACE": str(prefix.absolute())}
+    # A folder of its own, so that recordings of earlier runs are not taken for this one's.
+    recording = folder / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    recording.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **SWITCHES, "AEROSPIKE_PY_TRACE": str(recording.absolute())}
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         child = subprocess.Popen(program, env=environment, preexec_fn=restore)
-        return child.wait(), prefix
+        return child.wait(), recording
     finally:
         signal.signal(signal.SIGINT, before)
 

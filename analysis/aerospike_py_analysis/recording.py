@@ -35,7 +35,7 @@ class Recording:
         self.vocabulary = Vocabulary()
         self.files: list[ArrowFile | SpanFile] = []
         self.frames: list[Frame] = []
-        self._processes: dict[tuple[str, int, int], int] = {}
+        self._processes: dict[tuple[str, int, str | None], int] = {}
         self._of_file: list[list[int]] = []
         for entry in inputs:
             self._open(entry)

@@ -175,7 +175,8 @@ def otlp_span(
 
     attributes = [{"key": key.replace("__", "."), "value": value(one)} for key, one in named.items()]
     return {
-        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": identity, "parentSpanId": parent, "name": name, "kind": kind,
+        "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": identity, "parentSpanId": parent,
+        "name": name, "kind": kind,
         "startTimeUnixNano": str(CLOCK + start), "endTimeUnixNano": str(CLOCK + end), "attributes": attributes,
     }  # fmt: skip
 
@@ -228,8 +229,9 @@ def test_otlp_lines_become_operations_with_tracks(tmp_path: Path) -> None:
 def test_jaeger_traces_become_operations(tmp_path: Path) -> None:
     def span(name: str, identity: str, parent: str | None, start: int, duration: int, **tags: Any) -> dict[str, Any]:
         return {
-            "traceID": "1", "spanID": identity, "operationName": name, "startTime": CLOCK // 1000 + start, "duration": duration,
-            "references": [{"refType": "CHILD_OF", "traceID": "1", "spanID": parent}] if parent else [], "processID": "p1",
+            "traceID": "1", "spanID": identity, "operationName": name, "processID": "p1",
+            "startTime": CLOCK // 1000 + start, "duration": duration,
+            "references": [{"refType": "CHILD_OF", "traceID": "1", "spanID": parent}] if parent else [],
             "tags": [{"key": key.replace("__", "."), "type": "string", "value": value} for key, value in tags.items()],
         }  # fmt: skip
 
@@ -248,3 +250,17 @@ def test_jaeger_traces_become_operations(tmp_path: Path) -> None:
     assert [stage.total_ns for stage in figures.stages] == [700_000, 200_000]
     assert analysis.frames[0].service_name == "features"
     assert "microseconds" in analysis.problems[0]
+
+
+def test_a_deferred_conversion_is_no_part_of_an_operation(tmp_path: Path) -> None:
+    request = otlp_batch()
+    spans = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    later = otlp_span("to_dict", "09", "01", 5000, 9000, aerospike__stage="to_dict")
+    later["attributes"].append({"key": "aerospike.deferred", "value": {"boolValue": True}})
+    spans.append(later)
+    path = tmp_path / "traces.json"
+    path.write_text(json.dumps(request))
+    (chunk,) = Reader([path]).chunks()
+    assert chunk["duration_ns"].tolist() == [1000]
+    assert chunk.stages.sum() == 1000
+    assert chunk.stages[-1].tolist() == [60]

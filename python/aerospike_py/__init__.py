@@ -22,6 +22,8 @@ from aerospike_py._aerospike import (
     is_metrics_enabled,
     set_internal_stage_metrics_enabled,
     set_metrics_enabled,
+    start_metrics_server,
+    stop_metrics_server,
     stop_probes,
 )
 from aerospike_py._types import Operation
@@ -105,6 +107,8 @@ __all__ = [
     "is_metrics_enabled",
     "set_internal_stage_metrics_enabled",
     "set_metrics_enabled",
+    "start_metrics_server",
+    "stop_metrics_server",
     "stop_probes",
 ]
 __all__ += constants.__all__

@@ -1516,15 +1516,54 @@ def is_internal_stage_metrics_enabled() -> bool:
     """
 
 def get_metrics() -> str:
-    """Return what was collected in the text format of Prometheus.
+    """Return what was collected in the text format of Prometheus, version 0.0.4.
 
-    The histograms are ``db_client_operation_duration_seconds`` per operation and ``db_client_internal_stage_seconds``
-    per operation and stage.
+    The histograms are ``db_client_operation_duration_seconds`` by operation, set, node and error, and
+    ``db_client_internal_stage_seconds`` by operation and stage; durations are in seconds. Counters and gauges tell of
+    connections, batches, bytes and limits; ``docs/production/metrics.md`` lists them all.
 
     Example:
         ```python
         client.exists(("test", "demo", "k"))
         assert "db_client_operation_duration_seconds" in aerospike_py.get_metrics()
+        ```
+    """
+
+def start_metrics_server(port: int = 9464, host: str = "127.0.0.1") -> tuple[str, int]:
+    """Serve the metrics over HTTP at ``/metrics``, for Prometheus to scrape, and return the address.
+
+    A native thread serves; it never waits for the interpreter. Scrapers that ask for OpenMetrics get it, with
+    exemplars. A server that runs at another address is stopped once the new one has started; starting it again where
+    it already is does nothing. The child of a fork does not serve: start a server there, at another port.
+
+    ``AEROSPIKE_PY_METRICS_PORT``, and ``AEROSPIKE_PY_METRICS_HOST`` for another host, start it when the package is
+    imported; if that is not possible, a ``RuntimeWarning`` says why.
+
+    Args:
+        port: The TCP port; 0 for any that is free.
+        host: The address to listen at. The default is reached from this machine only; there is no authentication.
+
+    Returns:
+        The address and the port it listens at.
+
+    Raises:
+        OSError: It cannot listen there, for instance because another process has the port.
+        InvalidArgError: The port is no number from 0 to 65535.
+
+    Example:
+        ```python
+        host, port = aerospike_py.start_metrics_server(port=0)
+        print(f"http://{host}:{port}/metrics")
+        aerospike_py.stop_metrics_server()
+        ```
+    """
+
+def stop_metrics_server() -> None:
+    """Stop serving metrics, and free the port; without a server nothing happens.
+
+    Example:
+        ```python
+        aerospike_py.stop_metrics_server()
         ```
     """
 
@@ -1886,6 +1925,7 @@ def _take_probe_samples(
 def _cpu_quota_cores() -> float | None: ...
 def _observe_running_loop(slow: float) -> _LoopObservation: ...
 def _refresh_log_levels() -> None: ...
+
 @final
 @disjoint_base
 class _LoopObservation:

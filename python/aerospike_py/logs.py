@@ -52,6 +52,8 @@ def set_log_level(level: int) -> None:
         ```
     """
     if level not in LEVELS:
-        raise ValueError(f"the level must be one of the LOG_LEVEL_ constants, from -1 (off) to 4 (trace), not {level!r}")
+        raise ValueError(
+            f"the level must be one of the LOG_LEVEL_ constants, from -1 (off) to 4 (trace), not {level!r}"
+        )
     logging.getLogger("aerospike_py").setLevel(LEVELS[level])
     _aerospike._refresh_log_levels()

@@ -173,7 +173,9 @@ def start_probes(
         ```
     """
     if not interval_ms >= SHORTEST_INTERVAL_MS or interval_ms == float("inf"):
-        raise ValueError(f"interval_ms must be a number of milliseconds from {SHORTEST_INTERVAL_MS:g}, not {interval_ms}")
+        raise ValueError(
+            f"interval_ms must be a number of milliseconds from {SHORTEST_INTERVAL_MS:g}, not {interval_ms}"
+        )
     if not (gil or loops or runtime or process):
         raise ValueError("nothing is to be measured: leave one of gil, loops, runtime and process on")
     _aerospike._start_probes(interval_ms / 1e3, gil, loops, runtime, process)

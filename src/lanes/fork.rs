@@ -9,6 +9,7 @@ use aerospike_rt::net::tally::{lock_book, Book};
 use aerospike_stages::histogram::Counts;
 use aerospike_stages::hold::{hold, Held};
 
+use crate::export::server;
 use crate::export::snapshot::{lock_baseline, Baseline};
 use crate::lanes::event_loop::{lock_bridges, Bridges};
 use crate::lanes::notifier::{lock_notifier, Notifier};
@@ -31,6 +32,7 @@ struct Locks {
     _bridges: MutexGuard<'static, Bridges>,
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
+    _server: MutexGuard<'static, Option<server::Running>>,
     _probes: MutexGuard<'static, Option<Probes>>,
     _series: MutexGuard<'static, Registry>,
     _observed: MutexGuard<'static, Everybody>,
@@ -53,6 +55,7 @@ extern "C" fn before_fork() {
         _bridges: lock_bridges(),
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
+        _server: server::lock_server(),
         _probes: control::lock_running(),
         _series: lock_registry(),
         _observed: lock_everybody(),
@@ -73,6 +76,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     aerospike_rt::direct::forget_after_fork();
+    server::forget_after_fork();
     in_parent();
 }
 

@@ -84,9 +84,8 @@ class SpanFile:
         columns["file"][:] = number
         columns["batch"][:] = 0
         columns["row"][:] = np.arange(rows)
-        columns["operation_id"][:] = np.arange(rows)
         values[-1] += columns["duration_ns"] - values.sum(axis=0)
-        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_))
+        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_), numbered=False)
 
     def details(self, rows: dict[int, list[int]]) -> Iterator[tuple[int, int, Details]]:
         """Segments and tracks of some rows."""
@@ -122,11 +121,17 @@ def is_operation(span: Span) -> bool:
     )
 
 
+def is_deferred(span: Span) -> bool:
+    """Whether this is a conversion after the operation's own wall time."""
+    return span.attributes.get("aerospike.deferred") in (True, "true")
+
+
 def address(attributes: dict[str, Any]) -> str | None:
     """``host:port`` of the node that a span talks to."""
     host = attributes.get("server.address")
     if host is None:
-        return None
+        node = attributes.get("aerospike.node")
+        return None if node is None else str(node)
     port = attributes.get("server.port")
     return str(host) if port is None else f"{host}:{port}"
 
@@ -134,7 +139,7 @@ def address(attributes: dict[str, Any]) -> str | None:
 def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operation:
     """A row of a client span and what is below it."""
     below = sorted(children.get((span.trace, span.identity), []), key=lambda child: child.start)
-    own = [child for child in below if "aerospike.stage" in child.attributes]
+    own = [child for child in below if "aerospike.stage" in child.attributes and not is_deferred(child)]
     tracks = []
     for child in below:
         if "aerospike.stage" not in child.attributes and address(child.attributes) is not None:
@@ -213,6 +218,9 @@ def numbers(span: Span, duration: int, tracks: list[tuple[Span, list[Span]]]) ->
     """The columns of numbers; what a span does not say stays none."""
     values = {"start_ns": span.start, "duration_ns": duration, "keys": 1, "attempts": max(len(tracks), 1)}
     named = {
+        "operation_id": "aerospike.operation_id",
+        "client_id": "aerospike.client_id",
+        "sets": "aerospike.sets",
         "keys": "db.operation.batch.size",
         "attempts": "aerospike.attempts",
         "thread_id": "thread.id",

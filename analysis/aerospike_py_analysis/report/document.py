@@ -93,7 +93,9 @@ def frame_row(one: Frame) -> list[str]:
 def verdicts(analysis: Analysis) -> list[Block]:
     """The findings, most important first."""
     blocks: list[Block] = [Heading("Verdicts", anchor="verdicts")]
-    if not analysis.verdicts:
+    if not analysis.operations:
+        blocks.append(Text("There is nothing to judge: the recording holds no operation."))
+    elif not analysis.verdicts:
         blocks.append(Text("None of the rules fits: nothing stands out in this recording."))
     for one in analysis.verdicts:
         blocks.append(Verdict(one.rule, one.title, one.score, one.evidence, one.action, one.effects, one.picture))

@@ -153,8 +153,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "dropped", "The recording is incomplete",
-        "missing numbers of operations",
-        "Record to a faster disk or raise the recorder's limits; figures of counts and concurrency are too low.",
+        "missing numbers of operations: dropped by the recorder, left out by sampling, or in files that are gone",
+        "Without sampling, record to a faster disk or raise the recorder's limits; counts and concurrency are too low.",
         "frame", client.dropped,
     ),
 )  # fmt: skip

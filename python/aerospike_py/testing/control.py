@@ -49,6 +49,7 @@ class ServerProcess:
         environment["PYTHONPATH"] = f"{search_path}{os.pathsep}{package_parent}" if search_path else package_parent
         # Recording belongs to the process under test; the server's has no client.
         environment.pop("AEROSPIKE_PY_INTERNAL_METRICS", None)
+        environment.pop("AEROSPIKE_PY_METRICS_PORT", None)
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "aerospike_py.testing", "--control"],

@@ -15,8 +15,6 @@ use crate::export::model::{
 
 /// What stands for a collection's name where keys of several sets were in one batch.
 const SEVERAL: &str = "_several";
-/// What stands for a name beyond the number of names that are kept.
-const OTHER: &str = "_other";
 
 pub fn families(all: &[Totals]) -> Vec<Family> {
     vec![
@@ -99,7 +97,7 @@ fn merge_twins(family: &mut Family) {
 
 fn series_labels(series: &SeriesTotals<'_>) -> Vec<Label> {
     if series.overflow {
-        return vec![(label::OVERFLOW, Cow::Borrowed("true"))];
+        return vec![overflow()];
     }
     let mut labels = target_labels(series.target);
     labels.extend(node_labels(series.node));
@@ -114,12 +112,14 @@ fn series_labels(series: &SeriesTotals<'_>) -> Vec<Label> {
     labels
 }
 
+/// What has no room of its own, as OpenTelemetry marks it.
+fn overflow() -> Label {
+    (label::OVERFLOW, Cow::Borrowed("true"))
+}
+
 fn target_labels(target: Target) -> Vec<Label> {
     if target == Target::OVERFLOW {
-        return vec![
-            (label::NAMESPACE, Cow::Borrowed(OTHER)),
-            (label::COLLECTION, Cow::Borrowed(OTHER)),
-        ];
+        return vec![overflow()];
     }
     let Some(place) = target.place() else {
         return Vec::new();

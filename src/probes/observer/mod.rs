@@ -25,7 +25,7 @@ use pyo3::types::PyDict;
 use crate::lanes::event_loop::LoopBridge;
 use crate::lanes::fork;
 use crate::probes::observer::observed::{here, Current, Observed};
-use crate::probes::observer::selector::{Popleft, Select};
+use crate::probes::observer::selector::{Popleft, Select, Stop};
 
 /// The observed loops of this process.
 #[derive(Default)]
@@ -119,8 +119,8 @@ impl sink::Sink for Blamer {
 #[pyclass(frozen, module = "aerospike_py._aerospike", name = "_LoopObservation")]
 pub struct Observation {
     observed: Arc<Observed>,
-    /// What has been replaced: the selector and the queue.
-    replaced: Mutex<Option<(Py<PyAny>, Py<PyAny>)>>,
+    /// Whose methods have been replaced, and which.
+    replaced: Mutex<Vec<(Py<PyAny>, &'static str)>>,
     open: AtomicBool,
 }
 
@@ -139,8 +139,8 @@ impl Observation {
         let observed = Observed::new(bridge, slow, parts.is_some());
         watchdog::start(py)?;
         let replaced = match parts {
-            Some((selector, queue)) => Some(replace(event_loop, &observed, &selector, &queue)?),
-            None => None,
+            Some((selector, queue)) => replace(event_loop, &observed, &selector, &queue)?,
+            None => Vec::new(),
         };
         observed.is_here();
         enlist(&observed);
@@ -151,16 +151,13 @@ impl Observation {
         })
     }
 
+    /// The queue itself stays: another thread may be about to put something into it.
     fn restore(&self, py: Python<'_>) -> PyResult<()> {
-        let replaced = self
-            .replaced
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((selector, queue)) = replaced {
-            // The queue itself stays: another thread may be about to put something into it.
-            remove(selector.bind(py), "select")?;
-            remove(queue.bind(py), "popleft")?;
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *replaced);
+        drop(replaced);
+        for (owner, name) in taken {
+            remove(owner.bind(py), name)?;
         }
         Ok(())
     }
@@ -213,9 +210,8 @@ impl Observation {
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if let Ok(replaced) = self.replaced.try_lock() {
-            if let Some((selector, queue)) = &*replaced {
-                visit.call(selector)?;
-                visit.call(queue)?;
+            for (owner, _) in &*replaced {
+                visit.call(owner)?;
             }
         }
         Ok(())
@@ -311,14 +307,14 @@ fn deque_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import("collections")?.getattr("deque")
 }
 
-/// Puts ours in place of `select` and `popleft`. The type of a plain queue takes no attributes, so the loop
+/// Puts ours in place of `select`, `popleft` and `stop`; says whose they are. The type of a plain queue takes no attributes, so the loop
 /// gets one of a type that does.
 fn replace(
     event_loop: &Bound<'_, PyAny>,
     observed: &Arc<Observed>,
     selector: &Bound<'_, PyAny>,
     before: &Bound<'_, PyAny>,
-) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+) -> PyResult<Vec<(Py<PyAny>, &'static str)>> {
     let py = event_loop.py();
     let queue = if before.hasattr("__dict__")? {
         before.clone()
@@ -341,7 +337,16 @@ fn replace(
         }
     }
     selector.setattr("select", Py::new(py, select)?)?;
-    Ok((selector.clone().unbind(), queue.unbind()))
+    let stop = Stop::new(observed, event_loop)?;
+    event_loop.setattr("stop", Py::new(py, stop)?)?;
+    let owners = [
+        (selector, "select"),
+        (&queue, "popleft"),
+        (event_loop, "stop"),
+    ];
+    Ok(owners
+        .map(|(owner, name)| (owner.clone().unbind(), name))
+        .into())
 }
 
 fn remove(owner: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {

@@ -54,6 +54,8 @@ pub struct Observed {
     pub steps: bool,
     pub bridge: Weak<LoopBridge>,
     open: AtomicBool,
+    /// It stops at the end of this turn, and nobody will say when that is.
+    stopping: AtomicBool,
     /// Python's number of the loop's thread.
     thread: AtomicU64,
     /// The frame that called the loop, if the loop has no frames of its own.
@@ -83,6 +85,7 @@ impl Observed {
             steps,
             bridge: Arc::downgrade(bridge),
             open: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
             thread: AtomicU64::new(0),
             base: AtomicUsize::new(0),
             began: AtomicU64::new(0),
@@ -131,13 +134,26 @@ impl Observed {
     pub fn begin(&self, py: Python<'_>, next: Current) {
         let now = clock::now_ns().max(1);
         self.end_at(py, now);
+        if self.stopping.load(Ordering::Relaxed) {
+            return;
+        }
         let before = lock(&self.current).replace(next);
         drop(before);
         self.began.store(now, Ordering::Release);
     }
 
+    /// The loop has been told to stop. What runs from now on is not timed: its end could not be told from
+    /// the end of a pause between two runs of the loop.
+    pub fn stops(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.began.store(0, Ordering::Release);
+        let before = lock(&self.current).take();
+        drop(before);
+    }
+
     /// What ran has ended, and the loop is about to wait.
     pub fn end(&self, py: Python<'_>) {
+        self.stopping.store(false, Ordering::Relaxed);
         self.end_at(py, clock::now_ns());
         let before = lock(&self.current).take();
         drop(before);

@@ -1,6 +1,6 @@
-//! What is put in place of two methods of an observed loop: the `select` of its selector, which tells when
-//! the operating system had something and when this thread had the interpreter again, and the
-//! `popleft` of its queue, which tells what the loop runs.
+//! What is put in place of three methods of an observed loop: the `select` of its selector, which tells when
+//! the operating system had something and when this thread had the interpreter again; the `popleft` of
+//! its queue, which tells what the loop runs; and its `stop`, after which it runs nothing.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -197,6 +197,35 @@ impl Popleft {
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.popleft)
+    }
+}
+
+/// `loop.stop`, saying that it was called.
+#[pyclass(frozen, module = "aerospike_py._aerospike", name = "_ObservedStop")]
+pub struct Stop {
+    observed: Arc<Observed>,
+    stop: Py<PyAny>,
+}
+
+impl Stop {
+    pub fn new(observed: &Arc<Observed>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let stop = event_loop.getattr(intern!(event_loop.py(), "stop"))?;
+        Ok(Stop {
+            observed: observed.clone(),
+            stop: stop.unbind(),
+        })
+    }
+}
+
+#[pymethods]
+impl Stop {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.observed.stops();
+        self.stop.call0(py)
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.stop)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod current;
 mod ends;
 pub mod event;
 pub mod exemplar;
+pub mod exponential;
 pub mod facts;
 pub mod histogram;
 pub mod hold;

@@ -17,7 +17,7 @@ use crate::sparse::Sparse;
 use crate::target::Target;
 
 /// How many combinations of operation, lane, target, node and end are told apart in one process.
-pub const CAPACITY: usize = 2_000;
+pub const CAPACITY: usize = 1_000;
 
 /// Everything that tells one series from another, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +153,16 @@ fn admit(operation: Operation, lane: Lane, key: Key) -> Key {
     }
     known.insert(name);
     key
+}
+
+/// What an operation that has not been added yet will be counted under.
+pub(crate) fn expected(operation: Operation, lane: Lane, key: Key) -> Key {
+    let name = (operation as u8, lane as u8, key.identity());
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some(known) if known.len() >= CAPACITY && !known.contains(&name) => key.overflown(),
+        _ => key,
+    }
 }
 
 struct Entry {

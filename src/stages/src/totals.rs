@@ -5,7 +5,7 @@ use crate::histogram::Counts;
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation, Outcome};
 use crate::pending::Ended;
-use crate::series::{Key, SeriesMap};
+use crate::series::{expected, Key, SeriesMap};
 use crate::table::Stage;
 
 /// Everything recorded about one operation on one lane.
@@ -86,7 +86,8 @@ impl Totals {
             self.durations.record(ended.wall);
             self.ended[outcome] += 1;
             if let Some(series) = &mut self.series {
-                series.of(ended.key()).record(ended.wall);
+                let key = expected(self.operation, self.lane, ended.key());
+                series.of(key).record(ended.wall);
             }
         }
         let Some(stages) = &ended.stages else { return };

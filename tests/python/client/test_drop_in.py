@@ -68,6 +68,8 @@ FUNCTIONS = {
     "set_internal_stage_metrics_enabled": "(enabled)",
     "is_internal_stage_metrics_enabled": "()",
     "internal_stage_profiling": "()",
+    "start_metrics_server": "(port=9464, host='127.0.0.1')",
+    "stop_metrics_server": "()",
 }
 
 FIELDS = {

@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from probing import FREE_THREADED
+from awaiting import FREE_THREADED
 
 PREAMBLE = """\
 import asyncio, gc, json, os, sys, threading, time

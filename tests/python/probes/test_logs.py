@@ -10,7 +10,7 @@ import threading
 
 import aerospike_py
 import pytest
-from probing import until
+from awaiting import until
 
 DRIVER = "aerospike_py.aerospike_core"
 

@@ -11,9 +11,9 @@ import weakref
 
 import aerospike_py
 import pytest
+from awaiting import FREE_THREADED
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from probing import FREE_THREADED
 
 uvloop = pytest.importorskip("uvloop")
 
@@ -184,6 +184,7 @@ def test_the_loop_is_as_before_when_the_observer_is_closed():
             observer.close()
             assert "select" not in vars(loop._selector)
             assert "popleft" not in vars(loop._ready)
+            assert "stop" not in vars(loop)
             await asyncio.sleep(0.01)
 
     run(main())
@@ -201,6 +202,26 @@ def test_two_observers_of_one_loop_do_not_disturb_each_other():
     assert first.exact
     assert not second.exact
     assert_named_first(first, "blocking_callback", "blocking_callback")
+
+
+def test_a_loop_that_does_not_run_is_not_slow():
+    """Between two runs of the loop its thread does something else, for long."""
+    loop = asyncio.SelectorEventLoop()
+
+    async def body():
+        return aerospike_py.observe_loop()
+
+    observer = loop.run_until_complete(body())
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0.01))
+        time.sleep(0.1)
+    loop.call_soon(blocking_callback)
+    loop.run_until_complete(asyncio.sleep(0.01))
+    time.sleep(0.1)
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    assert [entry.count for entry in observer.callbacks()] == [1]
+    assert_named_first(observer, "blocking_callback", "blocking_callback")
 
 
 def test_an_observed_loop_is_freed():

@@ -5,7 +5,7 @@ import time
 
 import aerospike_py
 import pytest
-from probing import FREE_THREADED
+from awaiting import FREE_THREADED
 
 CALLS = [pytest.param("get", id="get"), pytest.param("batch_read", id="batch_read")]
 KEY = ("test", "split", "k")

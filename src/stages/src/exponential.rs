@@ -3,7 +3,7 @@
 //! Both have 32 buckets per doubling, at slightly different borders: every bucket is counted in the
 //! exponential one that its middle lies in.
 
-use aerospike_stages::histogram::{bounds_of, Counts};
+use crate::histogram::{bounds_of, Counts};
 
 /// Bucket borders are powers of 2^(2^-SCALE): 32 per doubling, each 2.2 % wider than the one before.
 pub const SCALE: i32 = 5;
@@ -29,6 +29,7 @@ pub struct Exponential {
 }
 
 /// The number of the exponential bucket that a value lies in.
+#[must_use]
 pub fn index_of(value: f64) -> i32 {
     let index = value.log2() * f64::from(1 << SCALE);
     index.ceil() as i32 - 1
@@ -36,6 +37,7 @@ pub fn index_of(value: f64) -> i32 {
 
 impl Exponential {
     /// Converts; values are multiplied with `scale`, which turns them into the unit that is wanted.
+    #[must_use]
     pub fn of(counts: &Counts, scale: f64) -> Exponential {
         let mut zeros = 0;
         let mut offset = None;
