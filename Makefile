@@ -12,6 +12,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTEST ?=
 LANES ?=
+BENCH ?=
+BENCH_MINUTES ?= 28
+BENCH_RESULTS ?= build/benchmark
 NEXTEST_VERSION := 0.9.143
 
 VENV := .venv
@@ -112,6 +115,23 @@ docs: $(DOCS_VENV)/.ready ## Build the site into build/site; warnings are errors
 	$(DOCS_VENV)/bin/python scripts/check_site.py build/site
 
 ##@ Measurements and wheels
+
+.PHONY: bench
+bench: build lanes ## Measure environment A and the core of the matrix, half an hour (BENCH="--suite conversion" and the like)
+	$(VENV_PYTHON) -m benchmark run --minutes $(BENCH_MINUTES) --json $(BENCH_RESULTS)/results.json.gz $(BENCH)
+
+.PHONY: bench-report
+bench-report: build ## Make Markdown and HTML of what make bench has measured
+	$(VENV_PYTHON) -m benchmark report $(BENCH_RESULTS)/results.json.gz --markdown $(BENCH_RESULTS)/report.md --html $(BENCH_RESULTS)/report.html
+
+.PHONY: bench-matrix
+bench-matrix: build lanes ## Measure the whole matrix of keys and values; takes hours
+	$(VENV_PYTHON) -m benchmark run --suite matrix --json $(BENCH_RESULTS)/matrix.json.gz $(BENCH)
+
+.PHONY: bench-self-check
+bench-self-check: build ## Measure the harness: what it costs, and whether it finds a planted slowdown and only that
+	@scripts/build-as-released $(VENV) build/ours
+	$(VENV_PYTHON) -m benchmark self-check $(BENCH)
 
 .PHONY: bench-overhead
 bench-overhead: build ## Measure what recording stages costs, switched on and off

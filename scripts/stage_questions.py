@@ -75,7 +75,7 @@ QUESTIONS = (
         "Did it wait for Python?",
         "The result was there, and your process was not ready to take it.",
         ("gil_reacquire", "loop_wait", "event_loop_resume"),
-        ("`gil_reacquire` is about threads, the other two about the event loop.",),
+        ("`gil_reacquire` is about threads, the other two about the event loop; `observe_loop()` names what it ran.",),
     ),
     Question(
         "Is it the work itself?",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aerospike_traces::files::probes::{self, Sample};
@@ -28,9 +28,6 @@ const PATIENCE_WITH_DISKS: Duration = Duration::from_secs(5);
 /// The driver's version, which goes into trace files.
 const CORE_VERSION: &str = "3.0.0";
 
-/// Only one call at a time starts or ends exporting.
-static CHANGING: Mutex<()> = Mutex::new(());
-
 /// Starts exporting spans; `arguments` stand for variables. Returns the variable that says that nothing is exported.
 #[pyfunction]
 fn _init_tracing(
@@ -42,7 +39,6 @@ fn _init_tracing(
             arguments: &arguments,
             environment: &|name| std::env::var(name).ok(),
         })?;
-        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
         let (exporting, off) = match asked {
             Asked::On(settings) => (Some(Exporting::start(*settings)?), None),
             Asked::Off(variable) => (None, Some(variable)),
@@ -58,10 +54,7 @@ fn _init_tracing(
 /// Sends what waits and ends exporting. Returns whether everything was sent or given up in time.
 #[pyfunction]
 fn _shutdown_tracing(py: Python<'_>) -> bool {
-    py.detach(|| {
-        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-        tap::set_exporting(None).is_none_or(|exporting| exporting.stop(PATIENCE))
-    })
+    py.detach(|| tap::set_exporting(None).is_none_or(|exporting| exporting.stop(PATIENCE)))
 }
 
 /// What has become of spans; `None` while none are exported.

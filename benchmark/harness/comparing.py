@@ -16,7 +16,7 @@ from benchmark.harness.figures import CPU, P50, P99, THROUGHPUT, Quantity
 from benchmark.harness.results import members
 from benchmark.harness.significance import LEAST_ROUNDS, Difference, holm, paired, unpaired
 
-ALPHA = 0.05
+ALPHA = 0.01
 THRESHOLD = 0.02
 COMPARED = (THROUGHPUT, P50, P99, CPU)
 SLOWER, FASTER, SAME, UNSURE = "slower", "faster", "no change", "unsure"

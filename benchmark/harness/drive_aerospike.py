@@ -17,8 +17,9 @@ import aerospike  # type: ignore[import-not-found,unused-ignore]
 from aerospike import exception  # type: ignore[import-not-found,unused-ignore]
 
 from benchmark.harness.data import Bins
+from benchmark.harness.jobs import Driver, Job
 from benchmark.harness.operations import Work
-from benchmark.harness.serving import Driver, Job, serve
+from benchmark.harness.serving import serve
 from benchmark.harness.sessions import AsyncSession, Session, only_dictionaries
 
 

@@ -22,8 +22,9 @@ from aerospike_native import (  # type: ignore[import-not-found,unused-ignore]
 
 from benchmark.harness.data import Bins
 from benchmark.harness.data import Key as Named
+from benchmark.harness.jobs import Driver, Job
 from benchmark.harness.operations import Work
-from benchmark.harness.serving import Driver, Job, serve
+from benchmark.harness.serving import serve
 from benchmark.harness.sessions import AsyncSession, Session, only_dictionaries
 
 

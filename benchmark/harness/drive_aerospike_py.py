@@ -11,17 +11,21 @@ import importlib.metadata
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import aerospike_py
 
 from benchmark.harness.data import Bins, Key
+from benchmark.harness.jobs import Driver, Job
 from benchmark.harness.operations import Work
-from benchmark.harness.serving import Driver, Job, serve
+from benchmark.harness.serving import serve
 from benchmark.harness.sessions import AsyncSession, Found, Session
+from benchmark.processes.answering import UnsupportedError
 
-TRACE = "--trace"
+TRACED = "--trace" in sys.argv
+if TRACED:
+    sys.argv.remove("--trace")
+_kept: list[Any] = []
 
 
 def config(job: Job) -> aerospike_py.ClientConfig:
@@ -79,6 +83,7 @@ class Connected(Recorded, Session):
     """The blocking client."""
 
     def __init__(self, job: Job) -> None:
+        begin_tracing()
         self._client = aerospike_py.client(config(job)).connect()
 
     def get(self, key: Any) -> Bins | None:
@@ -127,6 +132,7 @@ class AsyncConnected(Recorded, AsyncSession):
 
 
 async def connect_async(job: Job) -> AsyncConnected:
+    begin_tracing()
     client = aerospike_py.AsyncClient(config(job))
     await client.connect()
     return AsyncConnected(client)
@@ -150,6 +156,7 @@ class PoolOfLoops:
 
 
 async def connect_pool(job: Job) -> PoolOfLoops:
+    begin_tracing()
     return PoolOfLoops(await aerospike_py.AsyncPool(config(job), job.threads).open())
 
 
@@ -161,19 +168,29 @@ def version() -> str:
         return str(aerospike_py.__version__)
 
 
-def traced() -> Any:
-    """Have operations written to trace files; returns what keeps the folder alive."""
+def begin_tracing() -> None:
+    """Have operations written to trace files, if that was asked for.
+
+    Raises:
+        UnsupportedError: The package cannot do it.
+    """
+    if not TRACED or _kept:
+        return
     recorder = getattr(aerospike_py, "trace_recorder", None)
     if recorder is None:
-        raise SystemExit("this build of aerospike_py writes no trace files")
-    folder = tempfile.TemporaryDirectory()
-    return recorder(Path(folder.name)), folder
+        raise UnsupportedError("this build of aerospike_py writes no trace files")
+    folder = tempfile.TemporaryDirectory(prefix="bench-traces-")
+    _kept.extend([folder, recorder(folder.name)])
+
+
+def end_tracing() -> None:
+    """Stop writing; the files go with their folder, which the process would otherwise leave behind."""
+    if _kept:
+        folder, recorder = _kept
+        recorder.close()
+        folder.cleanup()
 
 
 if __name__ == "__main__":
-    kept = None
-    if TRACE in sys.argv:
-        sys.argv.remove(TRACE)
-        kept = traced()
     pooled = connect_pool if hasattr(aerospike_py, "AsyncPool") else None
-    serve(Driver("aerospike_py", version(), Connected, connect_async, pooled))
+    serve(Driver("aerospike_py", version(), Connected, connect_async, pooled, end_tracing))

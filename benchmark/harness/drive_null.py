@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmark.harness.data import Bins, Key
+from benchmark.harness.jobs import Driver, Job
 from benchmark.harness.operations import Work
-from benchmark.harness.serving import Driver, Job, serve
+from benchmark.harness.serving import serve
 from benchmark.harness.sessions import AsyncSession, Session, only_dictionaries
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from benchmark.harness import verifying
 from benchmark.harness.clients import Client
+from benchmark.harness.jobs import Job
 from benchmark.harness.servers import Server
-from benchmark.harness.serving import Job
 from benchmark.harness.workloads import DRAIN_SECONDS, Cell
 from benchmark.processes.values import WrongResultError
-from benchmark.processes.worker import Worker, WorkerError
+from benchmark.processes.worker import CannotError, Worker, WorkerError
 
 # Between two clients' rounds: what the last one still does in the background is not the next one's, and the next one
 # has run for a moment when its clock starts.
@@ -109,7 +109,11 @@ def measure(
             if why is not None:
                 result["left_out"].append({"client": client.name, "python": python, "why": why})
                 continue
-            started = _begin(client, cell, python, server, plan, stack, progress)
+            try:
+                started = _begin(client, cell, python, server, plan, stack, progress)
+            except CannotError as error:
+                result["left_out"].append({"client": client.name, "python": python, "why": str(error)})
+                continue
             started.entry["command"] = command(cell, client.name)
             result["members"].append(started.entry)
             if started.entry["failure"] is None:
@@ -158,6 +162,8 @@ def _begin(
         hosts = server.hosts if client.stores else None
         entry["verified_operations"] = verifying.verify(worker, cell.workload.work, cell.concurrency, hosts)
         worker.ask("round", seconds=plan.warm_up_seconds, load={"kind": "closed"})
+    except CannotError:
+        raise
     except (WorkerError, WrongResultError) as error:
         entry["failure"] = str(error)
         progress.failed(worker.name, str(error))

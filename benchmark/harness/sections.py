@@ -210,7 +210,7 @@ def waterfall_section(figures: Figures) -> Section | None:
             continue
         single = f"a-single-{match[1]}{match[2]}"
         steps = [
-            ("where it starts: aerospike-py, gathered", cell["name"], f"aerospike-py@{GIL}"),
+            ("aerospike-py, gathered", cell["name"], f"aerospike-py@{GIL}"),
             ("replace the client", cell["name"], f"ours@{GIL}"),
             ("one batch instead of nine", single, f"ours@{GIL}"),
             ("without the GIL", single, f"ours@{FREE_THREADED}"),
@@ -227,7 +227,7 @@ def waterfall_section(figures: Figures) -> Section | None:
         pictures.append(charts.bars(f"9 x {match[1]} records, p50 in microseconds (less is better)", bars))
     if not rows:
         return None
-    header = ["batch", "change, on top of those before", "p50 us", "p99 us", "p50 of the first"]
+    header = ["batch", "start, and each change on top", "p50 us", "p99 us", "p50 of the first"]
     return Section(
         "One change after the other", ["Environment A, ten requests at once."], [Table(header, rows)], pictures
     )

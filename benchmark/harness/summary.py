@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmark.harness.figures import P50, P99, THROUGHPUT, Quantity, failures
-from benchmark.harness.sections import Figures, Section, name_of
+from benchmark.harness.sections import Figures, Section, Table, name_of
 from benchmark.harness.significance import Difference
 from benchmark.processes.places import PYTHONS
 
@@ -15,27 +16,34 @@ from benchmark.processes.places import PYTHONS
 WIDE = 0.25
 OTHERS = ("aerospike-py", "aerospike-native", "aerospike-sdk", "aerospike-sdk-fast", "aerospike", "aerospike-executor")
 
+MEANING = (
+    "The table counts cells, on each Python for itself, by whether the whole interval of the ratio of ours to the "
+    "other client lies on one side of one. Cells are not equally important, and many of them are alike."
+)
+
 
 def section(documents: Sequence[dict[str, Any]], figures: Figures) -> Section:
     """What a reader in a hurry should know."""
-    text = [*_against_others(figures), *_doubts(documents, figures)]
-    return Section("What is shown, and what is not", text)
+    header = ["ours against", "quantity", "cells", "surely better", "surely worse", "undecided", "median ratio"]
+    rows = list(_against_others(figures))
+    text = list(_doubts(documents, figures))
+    if rows:
+        text.insert(0, MEANING)
+    return Section("What is shown, and what is not", text, [Table(header, rows)] if rows else [])
 
 
-def _against_others(figures: Figures) -> Iterator[str]:
+def _against_others(figures: Figures) -> Iterator[list[str]]:
     for other in OTHERS:
         for quantity in (THROUGHPUT, P50, P99):
             found = list(_ratios(figures, other, quantity))
             if not found:
                 continue
-            better = [each for each in found if _sure(each, quantity.larger_is_better)]
-            worse = [each for each in found if _sure(each, not quantity.larger_is_better)]
-            middle = sorted(each.ratio for each in found)[len(found) // 2]
-            yield (
-                f"Ours against {other}, {quantity.name}: surely better in {len(better)} of {len(found)} cells, surely "
-                f"worse in {len(worse)}, undecided in {len(found) - len(better) - len(worse)}; "
-                f"the median ratio is {middle:.2f} ({'more' if quantity.larger_is_better else 'less'} is better)."
-            )
+            better = sum(_sure(each, quantity.larger_is_better) for each in found)
+            worse = sum(_sure(each, not quantity.larger_is_better) for each in found)
+            counts = [len(found), better, worse, len(found) - better - worse]
+            wanted = "more" if quantity.larger_is_better else "less"
+            median = statistics.median(each.ratio for each in found)
+            yield [other, f"{quantity.name} ({wanted} is better)", *map(str, counts), f"{median:.2f}"]
 
 
 def _ratios(figures: Figures, other: str, quantity: Quantity) -> Iterator[Difference]:

@@ -128,7 +128,7 @@ def cell_named(name: str) -> Cell:
     if pace is None or (pace[2] is not None and pace[2] not in ARRIVALS):
         raise ValueError(f"{load!r} is no load: closed, open-<per second>-poisson, open-<per second>-constant")
     loops = int(lane[3] or 0)
-    concurrency = int(lane[2] or 0) or loops * int(lane[4])
+    concurrency = int(lane[2]) if lane[2] else loops * int(lane[4])
     if concurrency < 1:
         raise ValueError(f"{calling!r} calls nothing")
     chosen = Load() if pace[1] is None else Load(float(pace[1]), str(pace[2]))

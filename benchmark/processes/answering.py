@@ -2,8 +2,9 @@
 
 Standard library only: it is imported by the Python of every client. The job is one JSON object on the command line.
 Then one line on standard input is a request, `{"call": NAME, ...}`, and one line on standard output its reply. An
-exception is answered with `{"error": ...}`. `{"call": "end"}` is the last request. While a request is worked on, lines
-of the form `{"tick": ...}` may come before its reply. What the calls are is said where `converse` is called.
+exception is answered with `{"error": ...}`, a job that the client cannot do at all with `{"unsupported": ...}`.
+`{"call": "end"}` is the last request. While a request is worked on, lines of the form `{"tick": ...}` may come before
+its reply. What the calls are is said where `converse` is called.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from collections.abc import Callable
 from typing import IO, Any
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class UnsupportedError(RuntimeError):
+    """A client cannot do what it is started for, and never could: it is left out rather than failed."""
 
 
 class Replies:
@@ -43,6 +48,9 @@ def converse(prepare: Callable[[str, Replies], Answer]) -> None:
     replies = Replies()
     try:
         answer = prepare(sys.argv[1], replies)
+    except UnsupportedError as error:
+        replies.send({"unsupported": str(error)})
+        os._exit(0)
     except Exception as error:  # whatever it is, the parent is to know
         replies.send({"error": f"{type(error).__name__}: {error}"})
         os._exit(1)

@@ -23,6 +23,10 @@ class WorkerError(RuntimeError):
     """A client failed, said so, or said nothing."""
 
 
+class CannotError(WorkerError):
+    """A client cannot do what it was started for, and said so."""
+
+
 class Worker:
     """A running client."""
 
@@ -100,6 +104,8 @@ class Worker:
             raise WorkerError(f"{self.name} answered {call} with {line[:200]!r}") from error
         if not isinstance(answer, dict):
             raise WorkerError(f"{self.name} answered {call} with {line[:200]!r}")
+        if "unsupported" in answer:
+            raise CannotError(str(answer["unsupported"]))
         if "error" in answer:
             raise WorkerError(f"{self.name} failed at {call}: {answer['error']}")
         return answer

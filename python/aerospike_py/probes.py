@@ -150,8 +150,8 @@ def start_probes(
 ) -> None:
     """Start measuring beside the operations; probes that run already are started anew with the new settings.
 
-    Two native threads do it: one asks for the GIL and wakes the event loops that clients are used on, the other looks at
-    the runtime and at the process, at most four times a second. They end with ``stop_probes()`` or with the
+    Two native threads do it: one asks for the GIL and wakes the event loops that clients are used on, the other looks
+    at the runtime and at the process, at most four times a second. They end with ``stop_probes()`` or with the
     interpreter. The child of a fork has none until it starts its own. ``AEROSPIKE_PY_PROBES=1`` starts them at import.
 
     Args:
@@ -261,8 +261,9 @@ class LoopObserver:
 def observe_loop(loop: asyncio.AbstractEventLoop | None = None, *, slow_callback_ms: float = 20.0) -> LoopObserver:
     """Find out what an event loop runs while operations wait for it.
 
-    Callbacks and steps of tasks that take ``slow_callback_ms`` or longer are recorded by name and duration. On asyncio's
-    own loop, ``loop_wait`` is split meanwhile: what the loop's thread waited for the GIL counts as ``gil_reacquire``.
+    Callbacks and steps of tasks that take ``slow_callback_ms`` or longer are recorded by name and duration. On
+    asyncio's own loop, ``loop_wait`` is split meanwhile: what the loop's thread waited for the GIL counts as
+    ``gil_reacquire``.
     ``AEROSPIKE_PY_LOOP_OBSERVER=1`` observes every loop on which a client is used.
 
     Args:

@@ -20,6 +20,7 @@ HOMES = (
     "aerospike_py._aerospike",
     "aerospike_py.types",
     "aerospike_py.stages",
+    "aerospike_py.probes",
     "aerospike_py.async_pool",
     "aerospike_py.numpy_batch",
     "aerospike_py.testing.server",

@@ -34,8 +34,7 @@ impl AsyncClient {
         match prepared {
             Ok((connected, request)) => {
                 call.about(&request);
-                let runtime = connected.runtime.clone();
-                let lane = (driver_of(&request), &runtime);
+                let lane = (driver_of(&request), connected.runtime.clone());
                 let operation = connected.run(request);
                 Ok(asyncio::start(slf.py(), lane, operation, call, None)?.into_any())
             }
@@ -97,7 +96,7 @@ impl AsyncClient {
             Ok(Reply::Nothing)
         };
         let yields = Some(slf.clone().into_any().unbind());
-        Ok(asyncio::start(py, (Driver::Runtime, &runtime), connecting, call, yields)?.into_any())
+        Ok(asyncio::start(py, (Driver::Runtime, runtime), connecting, call, yields)?.into_any())
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -105,7 +104,7 @@ impl AsyncClient {
         let call = Call::begin_unstaged(Operation::Close, Lane::Asyncio);
         Ok(asyncio::start(
             py,
-            (Driver::Runtime, &runtime::handle()?),
+            (Driver::Runtime, runtime::handle()?),
             ClientState::close(connected),
             call,
             None,
@@ -121,7 +120,7 @@ impl AsyncClient {
         let refused = async { Ok(Reply::Flag(false)) };
         Ok(asyncio::start(
             slf.py(),
-            (Driver::Runtime, &runtime::handle()?),
+            (Driver::Runtime, runtime::handle()?),
             refused,
             call,
             None,

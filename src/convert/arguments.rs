@@ -27,11 +27,11 @@ type Optional<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
 /// `get(key, policy)`
 pub fn get(key: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
-    Ok(Request::Get(ReadRequest {
+    Ok(Request::Get(Box::new(ReadRequest {
         key: key_from_python(key)?,
         bins: Bins::All,
         policy: read_policy(policy)?,
-    }))
+    })))
 }
 
 /// `select(key, bins, policy)`
@@ -41,7 +41,7 @@ pub fn select(
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
     let names = names_from_python(bins)?;
-    Ok(Request::Select(ReadRequest {
+    Ok(Request::Select(Box::new(ReadRequest {
         key: key_from_python(key)?,
         bins: if names.is_empty() {
             Bins::None
@@ -49,16 +49,16 @@ pub fn select(
             Bins::Some(names)
         },
         policy: read_policy(policy)?,
-    }))
+    })))
 }
 
 /// `exists(key, policy)`
 pub fn exists(key: Object<'_, '_>, policy: Optional<'_, '_>) -> PyResult<Request> {
-    Ok(Request::Exists(ReadRequest {
+    Ok(Request::Exists(Box::new(ReadRequest {
         key: key_from_python(key)?,
         bins: Bins::None,
         policy: read_policy(policy)?,
-    }))
+    })))
 }
 
 /// `put(key, bins, meta, policy)`
@@ -68,11 +68,11 @@ pub fn put(
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
-    Ok(Request::Put(WriteRequest {
+    Ok(Request::Put(Box::new(WriteRequest {
         key: key_from_python(key)?,
         bins: bins_from_python(bins)?,
         policy: write_policy(meta, policy)?,
-    }))
+    })))
 }
 
 /// `remove_bin(key, bin_names, meta, policy)`
@@ -82,11 +82,11 @@ pub fn remove_bin(
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
-    Ok(Request::RemoveBin(WriteRequest {
+    Ok(Request::RemoveBin(Box::new(WriteRequest {
         key: key_from_python(key)?,
         bins: deleted_bins_from_python(bin_names)?,
         policy: write_policy(meta, policy)?,
-    }))
+    })))
 }
 
 /// `remove(key, meta, policy)`
@@ -95,10 +95,10 @@ pub fn remove(
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
-    Ok(Request::Remove(KeyRequest {
+    Ok(Request::Remove(Box::new(KeyRequest {
         key: key_from_python(key)?,
         policy: write_policy(meta, policy)?,
-    }))
+    })))
 }
 
 /// `touch(key, val, meta, policy)`; a `val` of zero leaves the time to live to meta and policy.
@@ -113,7 +113,7 @@ pub fn touch(
     if val != 0 {
         policy.expiration = checked_expiration(val, "val")?;
     }
-    Ok(Request::Touch(KeyRequest { key, policy }))
+    Ok(Request::Touch(Box::new(KeyRequest { key, policy })))
 }
 
 /// `append(key, bin, val, meta, policy)`
@@ -128,11 +128,11 @@ pub fn append(
     let name = checked_name(string(bin, "bin")?)?;
     let value = text_from_python(Some(val), &name)?;
     let policy = write_policy(meta, policy)?;
-    Ok(Request::Append(WriteRequest {
+    Ok(Request::Append(Box::new(WriteRequest {
         key,
         bins: vec![Bin { name, value }],
         policy,
-    }))
+    })))
 }
 
 /// `prepend(key, bin, val, meta, policy)`
@@ -161,11 +161,11 @@ pub fn increment(
     let name = checked_name(string(bin, "bin")?)?;
     let value = number_from_python(Some(offset), &name)?;
     let policy = write_policy(meta, policy)?;
-    Ok(Request::Increment(WriteRequest {
+    Ok(Request::Increment(Box::new(WriteRequest {
         key,
         bins: vec![Bin { name, value }],
         policy,
-    }))
+    })))
 }
 
 fn operate_request(
@@ -195,7 +195,7 @@ pub fn operate(
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
-    operate_request(key, ops, meta, policy).map(Request::Operate)
+    operate_request(key, ops, meta, policy).map(|request| Request::Operate(Box::new(request)))
 }
 
 /// `operate_ordered(key, ops, meta, policy)`
@@ -205,7 +205,8 @@ pub fn operate_ordered(
     meta: Optional<'_, '_>,
     policy: Optional<'_, '_>,
 ) -> PyResult<Request> {
-    operate_request(key, ops, meta, policy).map(Request::OperateOrdered)
+    operate_request(key, ops, meta, policy)
+        .map(|request| Request::OperateOrdered(Box::new(request)))
 }
 
 /// `batch_read(keys, bins, policy)`; no bins at all means headers only.

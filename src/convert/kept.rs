@@ -10,6 +10,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 
 use crate::convert::names::name_into_python;
 use crate::convert::record::bins_into_python;
+use crate::convert::shapes::{fill_in, take_notice};
 use crate::convert::text::text_into_python;
 use crate::error::Fault;
 use crate::ops::request::RowBins;
@@ -94,18 +95,22 @@ impl<'py, 'a> BinsIntoPython<'py, 'a> {
 
 /// The bins of a record that was read by itself; of those without a value, the driver says nothing.
 pub fn kept_bins_into_python<'py>(py: Python<'py>, bins: Bins<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let bins = bins.filter(|(_, particle)| !matches!(particle, Particle::Nil));
+    let value = |particle| particle_into_python(py, particle);
+    if let Some(dict) = fill_in(py, bins.clone(), value)? {
+        return Ok(dict);
+    }
     let dict = PyDict::new(py);
     let mut count = 0;
-    let with_values = |(_, particle): &Bin<'_>| *particle != Particle::Nil;
-    for (name, particle) in bins.clone().filter(with_values) {
-        let value = particle_into_python(py, particle)?;
-        dict.set_item(name_into_python(py, utf8(name)?), value)?;
+    for (name, particle) in bins.clone() {
+        dict.set_item(name_into_python(py, utf8(name)?), value(particle)?)?;
         count += 1;
     }
     if dict.len() == count {
+        take_notice(&dict, bins)?;
         return Ok(dict);
     }
-    several_per_name(py, bins.filter(with_values))
+    several_per_name(py, bins)
 }
 
 /// A bin that a reply has several times has the list of these values.

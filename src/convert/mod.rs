@@ -23,6 +23,7 @@ pub mod policies;
 pub mod record;
 pub mod reply;
 pub mod result_types;
+mod shapes;
 pub mod text;
 pub mod value_in;
 pub mod value_out;

@@ -66,11 +66,16 @@ fn keep<'py>(
     string
 }
 
-/// A number below [`PLACES`] from the length and both ends, which may overlap. Nothing depends on its
-/// quality.
+/// A number below [`PLACES`] that has something to do with the name.
 #[inline]
 pub fn place_of(name: &str) -> usize {
-    let bytes = name.as_bytes();
+    (mix(name.as_bytes()) >> 40) as usize % PLACES
+}
+
+/// A number from the length and both ends of a name, which may overlap. Nothing depends on its quality;
+/// the upper bits are the better ones.
+#[inline]
+pub fn mix(bytes: &[u8]) -> u64 {
     let (start, end) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         (Some(start), Some(end)) => (u64::from_le_bytes(*start), u64::from_le_bytes(*end)),
         _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
@@ -83,9 +88,7 @@ pub fn place_of(name: &str) -> usize {
                 .fold((0, 0), |(word, _), &byte| (word << 8 | u64::from(byte), 0)),
         },
     };
-    let mixed =
-        (start ^ end.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 40) as usize % PLACES
+    (start ^ end.rotate_left(23) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -21,15 +21,13 @@ pub fn reply_into_python(
 ) -> PyResult<Py<PyAny>> {
     let object = match reply {
         Reply::Nothing => return Ok(py.None()),
-        Reply::Record { key, record, kept } => {
-            record_into_python(py, &key, &record, kept.as_ref())?
+        Reply::Record(reply) => {
+            record_into_python(py, &reply.key, &reply.record, reply.kept.as_ref())?
         }
-        Reply::Header { key, record } => header_into_python(py, &key, record.as_ref())?,
-        Reply::Ordered {
-            key,
-            record,
-            entries,
-        } => ordered_into_python(py, &key, &record, &entries)?,
+        Reply::Header(reply) => header_into_python(py, &reply.key, reply.record.as_ref())?,
+        Reply::Ordered(reply) => {
+            ordered_into_python(py, &reply.key, &reply.record, &reply.entries)?
+        }
         Reply::BatchRead(rows) => Bound::new(py, LazyBatchRecords::new(rows, origin))?.into_any(),
         Reply::BatchWrite { rows, retry } => batch_write_into_python(py, &rows, retry)?,
         Reply::InfoAll(answers) => info_into_python(py, &answers)?,

@@ -33,7 +33,7 @@ pub enum Driver {
 /// is what success gives instead of the reply.
 pub fn start<F>(
     py: Python<'_>,
-    (driver, runtime): (Driver, &Handle),
+    (driver, runtime): (Driver, Handle),
     operation: F,
     mut call: Call,
     yields: Option<Py<PyAny>>,
@@ -42,7 +42,6 @@ where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
 {
     call.enter(Stage::Dispatch);
-    let runtime = runtime.clone();
     let name = call.name();
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
@@ -53,7 +52,7 @@ where
         let by_loop = driver == Driver::Loop && bridge.watch().is_some() && !late_unseen;
         let shared = Shared::new(bridge, call, yields);
         if by_loop {
-            shared.drive(Driven::new(&runtime, operation, recorded));
+            shared.drive(Driven::new(runtime, operation, recorded));
         } else {
             let arrival = Arrival::of(shared.clone());
             let task = spawn_on(&runtime, async move { arrival.arrive(operation.await) });

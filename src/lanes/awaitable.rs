@@ -77,18 +77,10 @@ impl Operation {
 
     /// One step of a coroutine that awaits the operation: suspend it, or hand over the result.
     fn step(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let shared = slf.get().begin(slf.py())?;
-        if !shared.is_done() {
-            let mut state = shared.lock();
-            state.suspended = true;
-            state.blocking = true;
-            return Ok(slf.clone().into_any().unbind());
-        }
-        let result = shared.result(slf.py());
-        shared.resumed();
-        match result {
-            Ok(value) => Err(stop_iteration(slf.py(), value)),
-            Err(error) => Err(error),
+        match slf.get().begin(slf.py())?.step(slf.py()) {
+            None => Ok(slf.clone().into_any().unbind()),
+            Some(Ok(value)) => Err(stop_iteration(slf.py(), value)),
+            Some(Err(error)) => Err(error),
         }
     }
 }

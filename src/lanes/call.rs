@@ -107,11 +107,13 @@ impl Call {
         self.node = attempts.node();
     }
 
-    /// A stage starts that the bridge knows by itself.
+    /// A stage starts that the bridge knows by itself, unless it already runs.
     #[inline]
     pub fn enter(&mut self, stage: Stage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.enter(stage, clock::now_ns());
+            if recorder.stage() != stage {
+                recorder.enter(stage, clock::now_ns());
+            }
         }
     }
 

@@ -33,13 +33,13 @@ pub struct Driven {
 
 impl Driven {
     /// An operation that nobody has polled yet.
-    pub fn new<F>(runtime: &Handle, operation: Observed<F>, recorded: bool) -> Self
+    pub fn new<F>(runtime: Handle, operation: Observed<F>, recorded: bool) -> Self
     where
         F: Future<Output = Result<Reply, Fault>> + Send + 'static,
     {
         Driven {
             operation: Some(Box::pin(operation)),
-            runtime: runtime.clone(),
+            runtime,
             generation: fork::generation(),
             recorded,
             watched: false,

@@ -2,11 +2,13 @@
 //! wake-up of the loop for however many there are.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
 
 use crossbeam_queue::SegQueue;
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
@@ -37,6 +39,8 @@ pub struct LoopBridge {
     event_loop: Py<PyAny>,
     call_soon: Py<PyAny>,
     told: Py<PyAny>,
+    /// The context in which the loop runs its reader, if it can be had.
+    context: OnceLock<Py<PyAny>>,
     queue: SegQueue<Arc<Shared>>,
     resumptions: Resumptions,
     signalled: AtomicBool,
@@ -123,7 +127,12 @@ impl LoopBridge {
         let bridge = Self::with_alarm(event_loop, Alarm::Reader(watch))?;
         let keeper = Py::new(py, Drain::keeping(&bridge))?;
         match event_loop.call_method1("add_reader", (watched, keeper)) {
-            Ok(_) => Ok(bridge),
+            Ok(_) => {
+                if let Some(context) = context_of_reader(event_loop, watched) {
+                    let _ = bridge.context.set(context);
+                }
+                Ok(bridge)
+            }
             Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
                 Self::without_readers(event_loop)
             }
@@ -148,6 +157,7 @@ impl LoopBridge {
             event_loop: event_loop.clone().unbind(),
             call_soon: event_loop.getattr("call_soon")?.unbind(),
             told: told.into_any().unbind(),
+            context: OnceLock::new(),
             queue: SegQueue::new(),
             resumptions: Resumptions::default(),
             signalled: AtomicBool::new(false),
@@ -267,9 +277,45 @@ impl LoopBridge {
         self.call_soon(py, &self.told, operation, context)
     }
 
+    /// Goes on with every operation that waits for the loop, and then with every task that waited for one
+    /// of them.
+    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        let advanced = self.advance(py);
+        let resumed = if self.resumptions.is_empty() {
+            Ok(())
+        } else {
+            self.outside_of_context(py, || self.resumptions.run(self, py))
+        };
+        advanced.and(resumed)
+    }
+
+    /// Leaves the context that the loop has entered for its reader: a task that runs the loop itself, on top of
+    /// this callback, makes it enter that context once more, which is possible only after it has been left.
+    fn outside_of_context(
+        &self,
+        py: Python<'_>,
+        run: impl FnOnce() -> PyResult<()>,
+    ) -> PyResult<()> {
+        let Some(context) = self.context.get() else {
+            return run();
+        };
+        // SAFETY: the interpreter is attached, and the object was checked to be a context when it was kept.
+        if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+            // It is not the one that was entered last.
+            drop(PyErr::take(py));
+            return run();
+        }
+        let result = run();
+        // SAFETY: as above.
+        if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+            return result.and(Err(PyErr::fetch(py)));
+        }
+        result
+    }
+
     /// Goes on with every operation that waits for the loop, even if one of them fails; the first
     /// failure is returned.
-    fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+    fn advance(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         if let Some(asked) = self.lag.answer() {
             observer::answered(py, self, asked);
         }
@@ -303,6 +349,17 @@ impl LoopBridge {
         }
         self.queue.pop()
     }
+}
+
+/// The context in which an event loop of asyncio's own runs a reader. Only such loops can be run by their tasks.
+fn context_of_reader(event_loop: &Bound<'_, PyAny>, descriptor: RawFd) -> Option<Py<PyAny>> {
+    let selector = event_loop.getattr("_selector").ok()?;
+    let key = selector.call_method1("get_key", (descriptor,)).ok()?;
+    let reader = key.getattr("data").ok()?.get_item(0).ok()?;
+    let context = reader.getattr("_context").ok()?;
+    // SAFETY: the interpreter is attached and the object is alive.
+    let is_context = unsafe { ffi::PyContext_CheckExact(context.as_ptr()) } != 0;
+    is_context.then(|| context.unbind())
 }
 
 /// All bridges that there are.
@@ -375,6 +432,9 @@ impl Drain {
             return Ok(());
         }
         visit.call(&self.bridge.event_loop)?;
+        if let Some(context) = self.bridge.context.get() {
+            visit.call(context)?;
+        }
         visit.call(&self.bridge.call_soon)
     }
 }

@@ -154,15 +154,18 @@ impl Shared {
 
     /// The loop has come to an operation that is due since then or has ended.
     pub(super) fn advance(self: &Arc<Self>, py: Python<'_>, since: u64) -> PyResult<()> {
-        let driven = self.lock().driven.take();
-        if let Some(mut driven) = driven {
-            driven.watched = false;
-            match self.go_on(driven, since) {
-                Some(ended) => self.keep(ended),
-                None => return Ok(()),
-            };
+        let mut state = self.lock();
+        let Some(mut driven) = state.driven.take() else {
+            return self.resolve(py, state);
+        };
+        drop(state);
+        driven.watched = false;
+        // The loop takes notice of the result as it comes.
+        let ended = self.go_on(driven, since);
+        match ended.and_then(|ended| self.keep(ended, Stage::EventLoopResume)) {
+            Some(state) => self.resolve(py, state),
+            None => Ok(()),
         }
-        self.resolve(py)
     }
 
     /// The loop has come to an operation that something else than its socket has woken, or that
@@ -188,13 +191,15 @@ impl Shared {
 
     /// The operation has ended, and the loop has to be told.
     fn arrive(self: Arc<Self>, ended: Ended) {
-        if self.keep(ended) {
+        let is_wanted = self.keep(ended, Stage::LoopWait).is_some();
+        if is_wanted {
             self.bridge.clone().push(self);
         }
     }
 
-    /// Keeps what the operation has ended with, unless nobody wants it any more.
-    fn keep(&self, ended: Ended) -> bool {
+    /// Keeps what the operation has ended with, unless nobody wants it any more. From now on it is in
+    /// `stage`.
+    fn keep(&self, ended: Ended, stage: Stage) -> Option<MutexGuard<'_, State>> {
         let Observation {
             value,
             mut recorder,
@@ -204,43 +209,39 @@ impl Shared {
             if value.is_err() {
                 recorder.fail();
             }
-            recorder.enter(Stage::LoopWait, clock::now_ns());
+            recorder.enter(stage, clock::now_ns());
         }
         let mut state = self.lock();
-        let cancelled = !matches!(state.phase, Phase::Running);
-        state.end = if cancelled {
-            End::CANCELLED
-        } else {
-            end_of(&value)
-        };
         if let Some(call) = state.call.as_mut() {
             call.recorder = recorder;
             call.attempted(&attempts);
         }
-        if !cancelled {
-            state.phase = Phase::Arrived(Box::new(value), false);
+        if !matches!(state.phase, Phase::Running) {
+            state.end = End::CANCELLED;
+            drop(state);
+            drop(value);
+            return None;
         }
-        !cancelled
+        state.end = end_of(&value);
+        state.phase = Phase::Arrived(Box::new(value), false);
+        Some(state)
     }
 
     /// The loop takes notice of the result; called on the loop's thread.
-    fn resolve(&self, py: Python<'_>) -> PyResult<()> {
-        let (callbacks, this) = {
-            let mut state = self.lock();
-            match &mut state.phase {
-                Phase::Arrived(_, told) => *told = true,
-                _ => return Ok(()),
-            }
-            if let Some(call) = state.call.as_mut() {
-                call.loop_has_come();
-                call.enter(Stage::EventLoopResume);
-            }
-            (std::mem::take(&mut state.callbacks), state.this.take())
-        };
-        let told = self.ends_with_callbacks(&callbacks);
+    fn resolve(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
+        match &mut state.phase {
+            Phase::Arrived(_, told) => *told = true,
+            _ => return Ok(()),
+        }
+        if let Some(call) = state.call.as_mut() {
+            call.loop_has_come();
+            call.enter(Stage::EventLoopResume);
+        }
+        let (callbacks, this) = (std::mem::take(&mut state.callbacks), state.this.take());
+        let told = Self::ends_with_callbacks(state, &callbacks);
         let callbacks = match &this {
             Some(owner) if !told => match self.resume_with_others(callbacks, owner.bind(py)) {
-                Ok(resumed) => return resumed,
+                Ok(()) => return Ok(()),
                 Err(callbacks) => callbacks,
             },
             _ => callbacks,
@@ -265,7 +266,7 @@ impl Shared {
         &self,
         mut callbacks: Vec<Callback>,
         owner: &Bound<'_, Operation>,
-    ) -> Result<PyResult<()>, Vec<Callback>> {
+    ) -> Result<(), Vec<Callback>> {
         if callbacks.len() > 1 {
             return Err(callbacks);
         }
@@ -280,8 +281,7 @@ impl Shared {
 
     /// Whether the operation is over for its caller once its callbacks have run, because nobody is
     /// suspended on it. Without stages its duration ends right here.
-    fn ends_with_callbacks(&self, callbacks: &[Callback]) -> bool {
-        let mut state = self.lock();
+    fn ends_with_callbacks(mut state: MutexGuard<'_, State>, callbacks: &[Callback]) -> bool {
         if state.suspended || callbacks.is_empty() {
             return false;
         }
@@ -392,10 +392,36 @@ impl Shared {
         !matches!(self.lock().phase, Phase::Running | Phase::Arrived(_, false))
     }
 
+    /// One step of a coroutine that awaits the operation: the result, at which its wall time ends; `None`
+    /// suspends the coroutine until it is there.
+    pub(super) fn step(&self, py: Python<'_>) -> Option<PyResult<Py<PyAny>>> {
+        let mut state = self.lock();
+        let is_fresh = match state.phase {
+            Phase::Running | Phase::Arrived(_, false) => {
+                state.suspended = true;
+                state.blocking = true;
+                return None;
+            }
+            Phase::Arrived(_, true) => true,
+            _ => false,
+        };
+        // Whoever converts the result for nobody that is suspended ends the record with it.
+        state.suspended = false;
+        let result = self.result_of(py, state);
+        if !is_fresh {
+            self.resumed();
+        }
+        Some(result)
+    }
+
     /// The result in Python; converted by whoever asks first.
     pub(super) fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.result_of(py, self.lock())
+    }
+
+    fn result_of(&self, py: Python<'_>, state: MutexGuard<'_, State>) -> PyResult<Py<PyAny>> {
         let (raw, mut call, late) = {
-            let mut state = self.lock();
+            let mut state = state;
             match &state.phase {
                 Phase::Running | Phase::Arrived(_, false) | Phase::Converting => {
                     return Err(InvalidStateError::new_err(

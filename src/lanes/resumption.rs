@@ -1,7 +1,8 @@
-//! Coroutines that wait to be resumed by an event loop. When many operations end at once, one callback of
-//! the loop resumes all of their tasks, in order, instead of one callback each.
+//! Coroutines that wait to be resumed by an event loop. The callback in which the loop takes what has arrived
+//! resumes all tasks that waited for it, in order: neither a callback nor a turn of the loop of their own.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -24,14 +25,14 @@ struct Resumption {
 pub struct Resumptions(Mutex<VecDeque<Resumption>>);
 
 impl Resumptions {
-    /// Has a task resumed together with others; `Err` gives the callback back if it is none of a
-    /// task's, or if the loop is being debugged and has to time every callback by itself.
+    /// Has a task resumed at the end of this callback of the loop; `Err` gives the callback back if it is none
+    /// of a task's, or if the loop is being debugged and has to time every callback by itself.
     pub(super) fn join(
         &self,
         bridge: &Arc<LoopBridge>,
         callback: Callback,
         operation: &Bound<'_, PyAny>,
-    ) -> Result<PyResult<()>, Callback> {
+    ) -> Result<(), Callback> {
         let py = operation.py();
         if !is_wakeup(callback.function.bind(py)) {
             return Err(callback);
@@ -44,11 +45,12 @@ impl Resumptions {
             callback,
             operation: operation.clone().unbind(),
         });
-        Ok(if is_first {
-            schedule(bridge, py)
-        } else {
-            Ok(())
-        })
+        Ok(())
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Lets go of everybody: the loop has been closed.
@@ -57,10 +59,10 @@ impl Resumptions {
         drop(dropped);
     }
 
-    /// Resumes everybody.
-    fn run(&self, bridge: &Arc<LoopBridge>, py: Python<'_>) -> PyResult<()> {
-        // Should one of the tasks run the loop itself, or end it with an exception, the next
-        // callback goes on with the others.
+    /// Resumes everybody. It must be a callback of the loop that does it, and no task's code.
+    pub(super) fn run(&self, bridge: &Arc<LoopBridge>, py: Python<'_>) -> PyResult<()> {
+        // Should one of the tasks run the loop itself, or end it with an exception, another callback
+        // goes on with the others.
         if self.lock().len() > 1 {
             schedule(bridge, py)?;
         }
@@ -80,12 +82,25 @@ impl Resumptions {
     }
 }
 
+/// Whether a callback is what a task has itself resumed by. Its name tells, which is looked at once.
 fn is_wakeup(callback: &Bound<'_, PyAny>) -> bool {
+    /// The address of the function's code, once it is known.
+    static KNOWN: AtomicUsize = AtomicUsize::new(0);
     let Ok(function) = callback.cast_exact::<PyCFunction>() else {
         return false;
     };
+    // SAFETY: it was just checked that the object is a built-in function, and it is borrowed for the call.
+    let code = unsafe { pyo3::ffi::PyCFunction_GetFunction(function.as_ptr()) };
+    let address = code.map_or(0, |code| code as usize);
+    if address != 0 && KNOWN.load(Ordering::Relaxed) == address {
+        return true;
+    }
     let name = function.getattr(pyo3::intern!(callback.py(), "__name__"));
-    name.is_ok_and(|name| name.eq(WAKEUP).unwrap_or(false))
+    let is_wakeup = name.is_ok_and(|name| name.eq(WAKEUP).unwrap_or(false));
+    if is_wakeup {
+        KNOWN.store(address, Ordering::Relaxed);
+    }
+    is_wakeup
 }
 
 fn schedule(bridge: &Arc<LoopBridge>, py: Python<'_>) -> PyResult<()> {
@@ -98,7 +113,7 @@ fn schedule(bridge: &Arc<LoopBridge>, py: Python<'_>) -> PyResult<()> {
     bridge.call_soon_alone(py, resume.into_any())
 }
 
-/// The callback that the loop runs.
+/// The callback that goes on with tasks that have not been resumed.
 #[pyclass(frozen, module = "aerospike_py._aerospike")]
 struct Resume {
     bridge: Arc<LoopBridge>,

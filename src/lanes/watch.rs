@@ -1,6 +1,7 @@
 //! What the operations of one event loop wait for: their sockets and deadlines, and a bell that other
 //! threads ring. One descriptor stands for all of it, and that is what the loop watches.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,19 +151,17 @@ impl Watch {
 
     /// Takes the operations that have become due into `due`.
     pub fn look(&self, due: &mut Vec<Arc<Shared>>) {
-        const NOTHING: epoll::Event = epoll::Event {
-            flags: epoll::EventFlags::empty(),
-            data: epoll::EventData::new_u64(BELL),
-        };
-        let mut events = [NOTHING; MOST_AT_ONCE];
-        // Fails only when a signal comes, and then the loop looks again.
+        let mut space = [const { MaybeUninit::<epoll::Event>::uninit() }; MOST_AT_ONCE];
         let at_once = Some(&Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         });
-        let found = epoll::wait(&self.set, &mut events, at_once).unwrap_or(0);
+        // Fails only when a signal comes, and then the loop looks again.
+        let Ok((events, _)) = epoll::wait(&self.set, &mut space, at_once) else {
+            return;
+        };
         let mut waiting = self.lock();
-        for event in events.iter().take(found) {
+        for event in events {
             match event.data.u64() {
                 BELL => {}
                 TIMER => self.time_is_up(&mut waiting, due),

@@ -144,33 +144,34 @@ pub struct InfoRequest {
     pub policy: AdminPolicy,
 }
 
-/// Everything a session can be asked.
+/// Everything a session can be asked. What is large is on the heap, where it does not move from hand to
+/// hand.
 #[derive(Debug)]
 pub enum Request {
     /// All bins of a record.
-    Get(ReadRequest),
+    Get(Box<ReadRequest>),
     /// Some bins of a record.
-    Select(ReadRequest),
+    Select(Box<ReadRequest>),
     /// The header of a record.
-    Exists(ReadRequest),
+    Exists(Box<ReadRequest>),
     /// Write bins.
-    Put(WriteRequest),
+    Put(Box<WriteRequest>),
     /// Delete bins.
-    RemoveBin(WriteRequest),
+    RemoveBin(Box<WriteRequest>),
     /// Delete a record.
-    Remove(KeyRequest),
+    Remove(Box<KeyRequest>),
     /// Renew a record's time to live.
-    Touch(KeyRequest),
+    Touch(Box<KeyRequest>),
     /// Append to a bin.
-    Append(WriteRequest),
+    Append(Box<WriteRequest>),
     /// Prepend to a bin.
-    Prepend(WriteRequest),
+    Prepend(Box<WriteRequest>),
     /// Add to a bin.
-    Increment(WriteRequest),
+    Increment(Box<WriteRequest>),
     /// Several steps, answers by bin.
-    Operate(OperateRequest),
+    Operate(Box<OperateRequest>),
     /// Several steps, answers in order.
-    OperateOrdered(OperateRequest),
+    OperateOrdered(Box<OperateRequest>),
     /// Read many records.
     BatchRead(Box<BatchReadRequest>),
     /// Write many records.
@@ -360,36 +361,48 @@ pub struct NodeAnswer {
     pub response: String,
 }
 
+/// A record that was read.
+#[derive(Debug)]
+pub struct RecordReply {
+    /// The key of the request.
+    pub key: Key,
+    /// The record.
+    pub record: Record,
+    /// Its bins, if they have stayed in the bytes of the reply.
+    pub kept: Option<KeptRecord>,
+}
+
+/// The header of a record.
+#[derive(Debug)]
+pub struct HeaderReply {
+    /// The key of the request.
+    pub key: Key,
+    /// The record without bins, if it exists.
+    pub record: Option<Record>,
+}
+
+/// The answers of several steps on a record.
+#[derive(Debug)]
+pub struct OrderedReply {
+    /// The key of the request.
+    pub key: Key,
+    /// The record; its bins have moved to the entries.
+    pub record: Record,
+    /// Bin names and values.
+    pub entries: Vec<(String, Value)>,
+}
+
 /// What an operation yields.
 #[derive(Debug)]
 pub enum Reply {
     /// Nothing but success.
     Nothing,
     /// A record.
-    Record {
-        /// The key of the request.
-        key: Key,
-        /// The record.
-        record: Record,
-        /// Its bins, if they have stayed in the bytes of the reply.
-        kept: Option<KeptRecord>,
-    },
+    Record(Box<RecordReply>),
     /// The header of a record, if it exists.
-    Header {
-        /// The key of the request.
-        key: Key,
-        /// The record without bins.
-        record: Option<Record>,
-    },
+    Header(Box<HeaderReply>),
     /// The answers of several steps, in their order.
-    Ordered {
-        /// The key of the request.
-        key: Key,
-        /// The record; its bins have moved to the entries.
-        record: Record,
-        /// Bin names and values.
-        entries: Vec<(String, Value)>,
-    },
+    Ordered(Box<OrderedReply>),
     /// The rows of a batch read.
     BatchRead(Rows),
     /// The rows of another batch.

@@ -6,69 +6,78 @@ use aerospike_core::{Bins, IndexMap, Record, ResultCode, Value};
 
 use crate::error::Fault;
 use crate::ops::gathered::Gathered;
-use crate::ops::request::{Answer, KeyRequest, OperateRequest, ReadRequest, Reply, WriteRequest};
+use crate::ops::request::{
+    Answer, HeaderReply, KeyRequest, OperateRequest, OrderedReply, ReadRequest, RecordReply, Reply,
+    WriteRequest,
+};
 use crate::ops::session::Session;
 
-pub(super) async fn get(session: &Session, request: ReadRequest) -> Result<Reply, Fault> {
-    let ReadRequest { key, bins, policy } = request;
-    let kept = Gathered::new(session.keeps_bins());
-    match kept.gather(session.client().get(&policy, &key, bins)).await {
+pub(super) async fn get(session: &Session, request: Box<ReadRequest>) -> Result<Reply, Fault> {
+    let mut request = request;
+    let bins = std::mem::replace(&mut request.bins, Bins::None);
+    let gathered = Gathered::new(session.keeps_bins());
+    let reading = session.client().get(&request.policy, &request.key, bins);
+    match gathered.gather(reading).await {
         Ok(mut record) => {
-            let taken = kept
+            let taken = gathered
                 .end()
                 .and_then(|replies| replies.take(record.generation));
             let kept = taken.map(|(kept, generation)| {
                 record.generation = generation;
                 kept
             });
-            Ok(Reply::Record { key, record, kept })
+            let key = request.key;
+            Ok(Reply::Record(Box::new(RecordReply { key, record, kept })))
         }
-        Err(error) => Err(Fault::driver(error).about(&key)),
+        Err(error) => Err(Fault::driver(error).about(&request.key)),
     }
 }
 
 /// Reads the header rather than asking for existence: the answer carries generation and expiry.
-pub(super) async fn exists(session: &Session, request: ReadRequest) -> Result<Reply, Fault> {
-    let ReadRequest { key, policy, .. } = request;
+pub(super) async fn exists(session: &Session, request: Box<ReadRequest>) -> Result<Reply, Fault> {
+    let ReadRequest { key, policy, .. } = *request;
     match session.client().get(&policy, &key, Bins::None).await {
-        Ok(record) => Ok(Reply::Header {
+        Ok(record) => Ok(Reply::Header(Box::new(HeaderReply {
             key,
             record: Some(record),
-        }),
+        }))),
         Err(error) if error.server_result_code() == Some(ResultCode::KeyNotFoundError) => {
-            Ok(Reply::Header { key, record: None })
+            Ok(Reply::Header(Box::new(HeaderReply { key, record: None })))
         }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }
 }
 
-pub(super) async fn put(session: &Session, request: WriteRequest) -> Result<Reply, Fault> {
-    let WriteRequest { key, bins, policy } = request;
+pub(super) async fn put(session: &Session, request: Box<WriteRequest>) -> Result<Reply, Fault> {
+    let WriteRequest { key, bins, policy } = *request;
     done(session.client().put(&policy, &key, &bins).await, &key)
 }
 
-pub(super) async fn append(session: &Session, request: WriteRequest) -> Result<Reply, Fault> {
-    let WriteRequest { key, bins, policy } = request;
+pub(super) async fn append(session: &Session, request: Box<WriteRequest>) -> Result<Reply, Fault> {
+    let WriteRequest { key, bins, policy } = *request;
     done(session.client().append(&policy, &key, &bins).await, &key)
 }
 
-pub(super) async fn prepend(session: &Session, request: WriteRequest) -> Result<Reply, Fault> {
-    let WriteRequest { key, bins, policy } = request;
+pub(super) async fn prepend(session: &Session, request: Box<WriteRequest>) -> Result<Reply, Fault> {
+    let WriteRequest { key, bins, policy } = *request;
     done(session.client().prepend(&policy, &key, &bins).await, &key)
 }
 
-pub(super) async fn increment(session: &Session, request: WriteRequest) -> Result<Reply, Fault> {
-    let WriteRequest { key, bins, policy } = request;
+pub(super) async fn increment(
+    session: &Session,
+    request: Box<WriteRequest>,
+) -> Result<Reply, Fault> {
+    let WriteRequest { key, bins, policy } = *request;
     done(session.client().add(&policy, &key, &bins).await, &key)
 }
 
-pub(super) async fn touch(session: &Session, request: KeyRequest) -> Result<Reply, Fault> {
-    let KeyRequest { key, policy } = request;
+pub(super) async fn touch(session: &Session, request: Box<KeyRequest>) -> Result<Reply, Fault> {
+    let KeyRequest { key, policy } = *request;
     done(session.client().touch(&policy, &key).await, &key)
 }
 
-pub(super) async fn remove(session: &Session, request: KeyRequest) -> Result<Reply, Fault> {
-    let KeyRequest { key, policy } = request;
+pub(super) async fn remove(session: &Session, request: Box<KeyRequest>) -> Result<Reply, Fault> {
+    let KeyRequest { key, policy } = *request;
     match session.client().delete(&policy, &key).await {
         Ok(true) => Ok(Reply::Nothing),
         Ok(false) => Err(Fault::not_found(&key)),
@@ -76,18 +85,21 @@ pub(super) async fn remove(session: &Session, request: KeyRequest) -> Result<Rep
     }
 }
 
-pub(super) async fn operate(session: &Session, request: OperateRequest) -> Result<Reply, Fault> {
+pub(super) async fn operate(
+    session: &Session,
+    request: Box<OperateRequest>,
+) -> Result<Reply, Fault> {
     let OperateRequest {
         key, steps, policy, ..
-    } = request;
+    } = *request;
     match session.client().operate(&policy, &key, &steps).await {
         Ok(mut record) => {
             drop_empty_answers(&mut record);
-            Ok(Reply::Record {
+            Ok(Reply::Record(Box::new(RecordReply {
                 key,
                 record,
                 kept: None,
-            })
+            })))
         }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }
@@ -95,22 +107,22 @@ pub(super) async fn operate(session: &Session, request: OperateRequest) -> Resul
 
 pub(super) async fn operate_ordered(
     session: &Session,
-    request: OperateRequest,
+    request: Box<OperateRequest>,
 ) -> Result<Reply, Fault> {
     let OperateRequest {
         key,
         steps,
         answers,
         policy,
-    } = request;
+    } = *request;
     match session.client().operate(&policy, &key, &steps).await {
         Ok(mut record) => {
             let entries = in_order(std::mem::take(&mut record.bins), &answers);
-            Ok(Reply::Ordered {
+            Ok(Reply::Ordered(Box::new(OrderedReply {
                 key,
                 record,
                 entries,
-            })
+            })))
         }
         Err(error) => Err(Fault::driver(error).about(&key)),
     }

@@ -70,11 +70,11 @@ fn write_request(total_timeout: u32, retry: u32) -> Request {
 fn get_request(key: Key, total_timeout: u32) -> Request {
     let mut policy = ReadPolicy::default();
     policy.base_policy.total_timeout = total_timeout;
-    Request::Get(ReadRequest {
+    Request::Get(Box::new(ReadRequest {
         key,
         bins: Bins::All,
         policy,
-    })
+    }))
 }
 
 fn read_request() -> Request {
@@ -219,11 +219,11 @@ async fn closing_ends_operations_without_a_deadline_and_refuses_new_ones() {
     let mut policy = ReadPolicy::default();
     policy.base_policy.total_timeout = 0;
     policy.base_policy.socket_timeout = 0;
-    let request = Request::Get(ReadRequest {
+    let request = Request::Get(Box::new(ReadRequest {
         key: key(1),
         bins: Bins::All,
         policy,
-    });
+    }));
     let waiting = tokio::spawn({
         let session = session.clone();
         async move { execute(&session, request).await }

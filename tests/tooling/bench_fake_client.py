@@ -11,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmark.harness.drive_null import AsyncConnected, Connected
-from benchmark.harness.serving import Driver, serve
+from benchmark.harness.jobs import Driver
+from benchmark.harness.serving import serve
 
 FAULT = sys.argv.pop(1)
 STALL_SECONDS = 0.3

@@ -12,9 +12,9 @@ from benchmark.harness import measuring
 from benchmark.harness.clients import Client
 from benchmark.harness.data import Space
 from benchmark.harness.histogram import Histogram
+from benchmark.harness.jobs import Job
 from benchmark.harness.operations import Work
 from benchmark.harness.servers import Server
-from benchmark.harness.serving import Job
 from benchmark.harness.verifying import verify, written_first
 from benchmark.harness.workloads import cell_named
 from benchmark.processes.values import WrongResultError

@@ -17,7 +17,7 @@ def checkout_with(folder: Path, **scripts: str) -> Path:
     """A checkout with the real script, and with scripts made up for the purpose around it."""
     (folder / "scripts").mkdir()
     (folder / "requirements").mkdir()
-    for name in ("test", "peer-aerospike-native", "peer-aerospike-py", "peer-uvloop"):
+    for name in ("test", "peer-aerospike-native", "peer-aerospike-py", "peer-aerospike-sdk", "peer-uvloop"):
         (folder / f"requirements/{name}.txt").write_text(f"{name}\n")
     real = (ROOT / "scripts/free-threaded-lanes").read_text()
     for name, text in {**scripts, "free-threaded-lanes": real}.items():
@@ -47,9 +47,10 @@ def test_every_environment_is_made_once_and_again_when_its_requirements_change(t
         "python venv requirements/test.txt",
         "python peers/aerospike-native requirements/peer-aerospike-native.txt",
         "python peers/aerospike-py requirements/peer-aerospike-py.txt",
+        "python peers/aerospike-sdk requirements/peer-aerospike-sdk.txt",
         "python peers/uvloop requirements/peer-uvloop.txt",
     ]
     (checkout / "requirements/peer-uvloop.txt").write_text("another version\n")
     assert prepare(checkout).returncode == 0
-    assert (checkout / "made").read_text().splitlines()[4:] == made[3:]
+    assert (checkout / "made").read_text().splitlines()[5:] == made[4:]
     assert (checkout / "built").read_text().splitlines() == 2 * ["venv", "venv as released to build/ours"]

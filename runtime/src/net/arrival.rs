@@ -3,15 +3,19 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aerospike_stages::clock;
 use tokio::io::ReadBuf;
 
-/// Replies without a stamp in a row before the kernel is taken for one that has none. The first few
-/// after it was asked may lack theirs.
+/// Replies without a stamp in a row before the kernel is taken for one that has none.
 const PATIENCE: u32 = 16;
+/// Replies without a stamp mean nothing for so long after the kernel was first asked for stamps: it begins
+/// to stamp in the background, which waits for a processor.
+const GRACE_NS: u64 = 1_000_000_000;
+/// When the kernel was first asked, on the recorder's clock; zero if it has not been.
+static ASKED: AtomicU64 = AtomicU64::new(0);
 /// Replies that had no stamp, as long as none has had one.
 static UNSTAMPED: AtomicU32 = AtomicU32::new(0);
 /// The count once there has been a stamp.
@@ -19,7 +23,11 @@ const KNOWN: u32 = u32::MAX;
 
 /// Whether this system does not say when replies arrive.
 pub fn is_unknown() -> bool {
-    (PATIENCE..KNOWN).contains(&UNSTAMPED.load(Ordering::Relaxed))
+    is_missing(UNSTAMPED.load(Ordering::Relaxed))
+}
+
+fn is_missing(unstamped: u32) -> bool {
+    (PATIENCE..KNOWN).contains(&unstamped)
 }
 
 /// Room for one time stamp and its header.
@@ -30,6 +38,8 @@ struct Control([u8; CONTROL_BYTES]);
 
 /// Has the kernel stamp what arrives at a socket. Where it does not, arrivals stay unknown.
 pub(super) fn ask(socket: RawFd) {
+    let now = clock::now_ns().max(1);
+    let _ = ASKED.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     let on: libc::c_int = 1;
     // SAFETY: the value is an integer of the length that is given, and outlives the call. A socket
     // that is closed or no socket is an error, which is of no consequence.
@@ -68,22 +78,25 @@ pub(super) fn read(socket: RawFd, buffer: &mut ReadBuf<'_>) -> io::Result<Option
     // SAFETY: so many bytes were just read into the beginning of the free part.
     unsafe { buffer.assume_init(bytes) };
     buffer.advance(bytes);
-    let arrived = stamp_of(&message).and_then(on_the_recorders_clock);
+    let now = clock::now_ns();
+    let arrived = stamp_of(&message).and_then(|stamp| on_the_recorders_clock(stamp, now));
     if bytes > 0 {
-        remember(arrived.is_some());
+        let asked_for = now.saturating_sub(ASKED.load(Ordering::Relaxed));
+        remember(&UNSTAMPED, arrived.is_some(), asked_for);
     }
     Ok(arrived)
 }
 
-fn remember(stamped: bool) {
+/// Counts in `unstamped` what a reply says that came so many nanoseconds after stamps were asked for.
+fn remember(unstamped: &AtomicU32, stamped: bool, asked_for: u64) {
     if stamped {
-        if UNSTAMPED.load(Ordering::Relaxed) != KNOWN {
-            UNSTAMPED.store(KNOWN, Ordering::Relaxed);
+        if unstamped.load(Ordering::Relaxed) != KNOWN {
+            unstamped.store(KNOWN, Ordering::Relaxed);
         }
-        return;
+    } else if asked_for >= GRACE_NS {
+        let more = |count: u32| (count < PATIENCE).then_some(count + 1);
+        let _ = unstamped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
-    let more = |count: u32| (count < PATIENCE).then_some(count + 1);
-    let _ = UNSTAMPED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
 }
 
 /// The wall clock's time that the kernel has stamped a message with.
@@ -104,8 +117,7 @@ fn stamp_of(message: &libc::msghdr) -> Option<Duration> {
     (seconds > 0).then(|| Duration::new(seconds, nanos))
 }
 
-fn on_the_recorders_clock(stamp: Duration) -> Option<u64> {
-    let now = clock::now_ns();
+fn on_the_recorders_clock(stamp: Duration, now: u64) -> Option<u64> {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let waited = u64::try_from(wall.saturating_sub(stamp).as_nanos()).ok()?;
     Some(now.saturating_sub(waited))
@@ -146,6 +158,25 @@ mod tests {
         );
         let again = read(socket, &mut ReadBuf::new(&mut bytes));
         assert_eq!(again.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_kernel_without_stamps_is_told_from_one_that_has_only_begun() {
+        let unstamped = AtomicU32::new(0);
+        let is_missing = || is_missing(unstamped.load(Ordering::Relaxed));
+        for _ in 0..10 * PATIENCE {
+            remember(&unstamped, false, GRACE_NS - 1);
+        }
+        assert!(!is_missing());
+        for _ in 0..PATIENCE {
+            assert!(!is_missing());
+            remember(&unstamped, false, GRACE_NS);
+        }
+        assert!(is_missing());
+        // A stamp settles it for good.
+        remember(&unstamped, true, GRACE_NS);
+        remember(&unstamped, false, GRACE_NS);
+        assert!(!is_missing());
     }
 
     #[test]

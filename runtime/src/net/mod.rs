@@ -26,6 +26,10 @@ use tally::{Connecting, Tally};
 pub use arrival::is_unknown as arrivals_are_unknown;
 pub use tokio::net::{lookup_host, TcpListener};
 
+/// A wait of less than this is the network's without a question to the kernel, which would cost more than
+/// a hundred nanoseconds: a loop that is late has been late for less than that.
+const PROMPT_NS: u64 = 50_000;
+
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 
 /// How many connections have been attempted through this crate in this process.
@@ -135,20 +139,19 @@ impl TcpStream {
             note_wait(self.replied);
             return Poll::Pending;
         }
-        let began = current::stamp();
+        let begun = current::with(|recorder| (now_ns(), recorder.stage_began()));
+        let is_late = begun.is_some_and(|(now, since)| now.saturating_sub(since) >= PROMPT_NS);
         let before = buffer.filled().len();
-        let polled = self.socket.poll_read(cx, buffer);
+        let polled = self.socket.poll_read(cx, buffer, is_late);
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
             self.tally.received(bytes);
         } else if polled.is_ready() {
             self.tally.failed();
         }
-        if let Some(began) = began {
-            if let Some(arrived) = self.socket.take_arrival() {
-                current::note_arrival(arrived.min(began));
-            }
-            note_read(&polled, bytes, self.replied, began);
+        if let Some((began, _)) = begun {
+            let arrived = self.socket.take_arrival();
+            note_read(&polled, bytes, self.replied, (arrived, began));
         }
         self.replied |= bytes > 0;
         polled
@@ -166,19 +169,30 @@ fn note_wait(replied: bool) {
     });
 }
 
-fn note_read(polled: &Poll<io::Result<()>>, bytes: usize, replied: bool, began: u64) {
-    current::with(|recorder| match polled {
-        Poll::Pending => recorder.on(Event::ReadPending { replied }, began),
-        Poll::Ready(Ok(())) if bytes > 0 => {
-            recorder.on(Event::ReadBegin, began);
-            recorder.on(Event::ReadEnd { bytes }, now_ns());
+fn note_read(
+    polled: &Poll<io::Result<()>>,
+    bytes: usize,
+    replied: bool,
+    (arrived, began): (Option<u64>, u64),
+) {
+    current::with(|recorder| {
+        if let Some(arrived) = arrived {
+            recorder.on(Event::Arrived, arrived.min(began));
+            recorder.split_loop_wait(current::loop_gil_wait());
         }
-        Poll::Ready(_) => {
-            // Without a byte of the reply the operation was still waiting for it.
-            if replied {
+        match polled {
+            Poll::Pending => recorder.on(Event::ReadPending { replied }, began),
+            Poll::Ready(Ok(())) if bytes > 0 => {
                 recorder.on(Event::ReadBegin, began);
+                recorder.on(Event::ReadEnd { bytes }, now_ns());
             }
-            recorder.on(Event::StreamFailed, now_ns());
+            Poll::Ready(_) => {
+                // Without a byte of the reply the operation was still waiting for it.
+                if replied {
+                    recorder.on(Event::ReadBegin, began);
+                }
+                recorder.on(Event::StreamFailed, now_ns());
+            }
         }
     });
 }

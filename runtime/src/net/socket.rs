@@ -103,12 +103,16 @@ impl Socket {
         }
     }
 
+    /// Reads; `is_late` asks the kernel when what is read has arrived, if it has been told to take
+    /// notice of that.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
+        is_late: bool,
     ) -> Poll<io::Result<()>> {
-        let (number, dated) = (self.number, self.dated && direct::dates_arrivals());
+        let number = self.number;
+        let dated = is_late && self.dated && direct::dates_arrivals();
         if let Some(stream) = self.bare()? {
             let socket = stream.as_raw_fd();
             let read = if dated {

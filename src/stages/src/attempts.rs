@@ -20,8 +20,10 @@ pub struct Attempts {
     node: NodeId,
     several_nodes: bool,
     count: u8,
-    /// An operation or a task is polled, not something nobody knows.
+    /// An operation or one of its tasks is polled, not the driver's own affairs.
     scoped: bool,
+    /// It is the driver's own affairs that are polled here.
+    background: bool,
 }
 
 thread_local! {
@@ -43,7 +45,16 @@ impl Attempts {
         several_nodes: false,
         count: 0,
         scoped: false,
+        background: false,
     };
+
+    /// Those of a task that is about to be spawned: the driver's own, unless an operation spawns it.
+    pub(crate) fn of_task() -> Attempts {
+        Attempts {
+            background: !CURRENT.get().scoped,
+            ..Attempts::NONE
+        }
+    }
 
     /// The node that all attempts went to, if it was one.
     #[inline]
@@ -65,7 +76,7 @@ impl Attempts {
                 *self.0 = CURRENT.replace(self.1);
             }
         }
-        self.scoped = true;
+        self.scoped = !self.background;
         let previous = CURRENT.replace(*self);
         let _restore = Restore(self, previous);
         poll()
@@ -96,40 +107,43 @@ fn end_wait(attempts: &mut Attempts) {
     lock_waits().get_or_insert_default().record(waited);
 }
 
-/// The operation or task has to wait until there is a connection. The wait lasts until the next attempt
-/// begins; whoever ends without one is not among the waits.
-#[cold]
-pub fn wait() {
-    let mut attempts = CURRENT.get();
-    if attempts.scoped && attempts.waits_since == 0 {
-        attempts.waits_since = now_ns();
-        CURRENT.set(attempts);
-    }
-}
-
 /// Waits for a connection that ended with one, in nanoseconds.
 #[must_use]
 pub fn waits() -> Counts {
     lock_waits().clone().unwrap_or_default()
 }
 
-/// Somebody sleeps until there is a connection, or before another attempt; for as long as this lives.
+/// A sleep of an operation or a task until there is a connection, or before another attempt; for as long
+/// as this lives. The wait for a connection lasts until the next attempt begins, over several sleeps maybe;
+/// whoever ends without an attempt is not among the waits.
 #[derive(Debug)]
-pub struct Waiting(());
+pub struct Waiting {
+    counted: bool,
+}
 
 impl Waiting {
     /// The sleep begins.
     #[must_use]
+    #[cold]
     pub fn begin() -> Waiting {
-        WAITING.fetch_add(1, Ordering::Relaxed);
-        wait();
-        Waiting(())
+        let mut attempts = CURRENT.get();
+        let counted = attempts.scoped;
+        if counted {
+            WAITING.fetch_add(1, Ordering::Relaxed);
+            if attempts.waits_since == 0 {
+                attempts.waits_since = now_ns().max(1);
+                CURRENT.set(attempts);
+            }
+        }
+        Waiting { counted }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+        if self.counted {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -156,6 +170,21 @@ mod tests {
         assert_eq!((outer.node(), inner.node()), (one, two));
         outer.scope(|| assert!(begin(two)));
         assert_eq!(outer.node(), NodeId::NONE);
+    }
+
+    #[test]
+    fn the_drivers_own_affairs_wait_for_nobody() {
+        let mut background = Attempts::of_task();
+        let before = waiting();
+        background.scope(|| {
+            let _sleep = Waiting::begin();
+            assert_eq!(waiting(), before);
+            let mut below = Attempts::of_task();
+            assert!(!below.scope(|| begin(NodeId::NONE) || begin(NodeId::NONE)));
+        });
+        let mut operation = Attempts::default();
+        let mut task = operation.scope(Attempts::of_task);
+        assert!(!task.scope(|| begin(NodeId::NONE)) && task.scope(|| begin(NodeId::NONE)));
     }
 
     #[test]

@@ -76,23 +76,20 @@ impl Cells {
     /// Adds up what is pending, one histogram after the other.
     #[cold]
     fn settle(&self) {
-        for ended in self.pending.iter() {
+        for (place, header) in self.pending.headers().enumerate() {
             self.series
-                .record(self.operation, self.lane, ended.key(), ended.wall);
-            if let Some(stage) = ended.failed_in {
+                .record(self.operation, self.lane, header.key, header.wall);
+            if let Some(stage) = header.failed_in {
                 bump(&self.failed_in[stage.index()], 1);
             }
-            if let Some(stages) = &ended.stages {
-                self.add_node(ended.node, &stages.map(u64::from));
+            if header.key.is_staged() {
+                self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
             }
         }
         for (stage, histogram) in Stage::ALL.into_iter().zip(&self.stages) {
-            for place in 0..self.pending.len() {
-                let nanos = self.pending.nanos(place, stage);
-                if nanos > 0 {
-                    histogram.get_or_init(Histogram::default).record(nanos);
-                }
-            }
+            self.pending.visit(stage, |nanos| {
+                histogram.get_or_init(Histogram::default).record(nanos);
+            });
         }
         self.pending.clear();
     }
@@ -119,12 +116,12 @@ impl Cells {
             return self.end_at_once(&self.add_segments(recorder), &ended);
         };
         ended.node = node;
-        ended.stages = narrow(stages);
+        ended.stages = narrow(&stages);
         if ended.stages.is_some() {
             self.end(&ended);
         } else {
-            self.add_node(node, stages);
-            self.end_at_once(stages, &ended);
+            self.add_node(node, |stage| stages[stage.index()]);
+            self.end_at_once(&stages, &ended);
         }
     }
 
@@ -149,13 +146,13 @@ impl Cells {
     }
 
     #[inline]
-    fn add_node(&self, node: NodeId, stages: &[u64; Stage::COUNT]) {
+    fn add_node(&self, node: NodeId, nanos: impl Fn(Stage) -> u64) {
         if node == NodeId::NONE {
             return;
         }
         let sums = self.nodes[node.index()].get_or_init(Box::default);
         for stage in Stage::PER_NODE {
-            let nanos = stages[stage.index()];
+            let nanos = nanos(stage);
             if nanos > 0 {
                 bump(&sums[stage.index()], nanos);
             }

@@ -4,6 +4,7 @@
 //! recorders; a thread-local carries the recorder for the length of one poll.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use crate::clock::now_ns;
 use crate::collector;
@@ -14,7 +15,9 @@ use crate::operation::Outcome;
 use crate::recorder::{GilWait, Recorder};
 
 thread_local! {
-    static CURRENT: Cell<Option<Box<Recorder>>> = const { Cell::new(None) };
+    /// Whoever puts a recorder here takes it out again, so nothing is left to drop when the thread ends,
+    /// and looking at it needs no check whether it has.
+    static CURRENT: Cell<Option<ManuallyDrop<Box<Recorder>>>> = const { Cell::new(None) };
     /// Since when the task has been due that this thread drives by itself; zero if that is unknown.
     static DRIVEN: Cell<Option<u64>> = const { Cell::new(None) };
     /// What is known of the event loop that runs on this thread, if it is observed.
@@ -32,14 +35,6 @@ pub fn set_loop_gil_wait(wait: Option<GilWait>) {
 #[must_use]
 pub fn loop_gil_wait() -> Option<GilWait> {
     LOOP_GIL_WAIT.get()
-}
-
-/// What is about to be read had arrived at `at` and waited for this thread since then.
-pub fn note_arrival(at: u64) {
-    with(|recorder| {
-        recorder.on(Event::Arrived, at);
-        recorder.split_loop_wait(loop_gil_wait());
-    });
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
@@ -61,6 +56,11 @@ pub(crate) fn due_since() -> Option<u64> {
     DRIVEN.get()
 }
 
+fn replace(recorder: Option<Box<Recorder>>) -> Option<Box<Recorder>> {
+    let before = CURRENT.replace(recorder.map(ManuallyDrop::new));
+    before.map(ManuallyDrop::into_inner)
+}
+
 /// Keeps a recorder installed on this thread.
 pub(crate) struct Installed {
     previous: Option<Box<Recorder>>,
@@ -70,7 +70,7 @@ pub(crate) struct Installed {
 /// Makes `recorder` this thread's current one until the guard is given back.
 pub(crate) fn install(recorder: Box<Recorder>) -> Installed {
     Installed {
-        previous: CURRENT.replace(Some(recorder)),
+        previous: replace(Some(recorder)),
         active: true,
     }
 }
@@ -79,7 +79,7 @@ impl Installed {
     /// Takes the recorder out again.
     pub(crate) fn take(mut self) -> Option<Box<Recorder>> {
         self.active = false;
-        CURRENT.replace(self.previous.take())
+        replace(self.previous.take())
     }
 }
 
@@ -87,7 +87,7 @@ impl Drop for Installed {
     /// Only a panic in the polled future gets here with the recorder still installed.
     fn drop(&mut self) {
         if self.active {
-            if let Some(recorder) = CURRENT.replace(self.previous.take()) {
+            if let Some(recorder) = replace(self.previous.take()) {
                 collector::finish(recorder, End::of(Outcome::ClientError), now_ns(), false);
             }
         }
@@ -103,17 +103,9 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     CURRENT.with(|current| {
         let mut recorder = current.take()?;
         let result = visit(&mut recorder);
-        // What it replaces is the `None` that taking it has left; forgetting that spares a drop.
-        std::mem::forget(current.replace(Some(recorder)));
+        current.set(Some(recorder));
         Some(result)
     })
-}
-
-/// The time, if an operation is being recorded on this thread.
-#[inline]
-#[must_use]
-pub fn stamp() -> Option<u64> {
-    with(|_| now_ns())
 }
 
 /// Reports an event that happens now.

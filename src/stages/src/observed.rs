@@ -258,7 +258,7 @@ impl<F> Apart<F> {
     pub fn new(future: F) -> Self {
         Apart {
             future,
-            attempts: Attempts::default(),
+            attempts: Attempts::of_task(),
         }
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ends::PackedEnd;
+use crate::histogram::bump;
 use crate::node::NodeId;
 use crate::series::Key;
 use crate::table::Stage;
@@ -42,6 +43,14 @@ pub(crate) struct Ended {
     pub(crate) measured: bool,
 }
 
+/// What is kept of an operation beside the times of its stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) key: Key,
+    pub(crate) wall: u64,
+    pub(crate) failed_in: Option<Stage>,
+}
+
 impl Ended {
     /// What it counts under.
     #[inline]
@@ -72,6 +81,8 @@ pub(crate) fn narrow(stages: &[u64; Stage::COUNT]) -> Option<[u32; Stage::COUNT]
 /// A block of operations in the order in which they ended.
 pub(crate) struct Pending {
     length: AtomicU64,
+    /// How many of them have stages.
+    staged: AtomicU64,
     words: [[AtomicU64; WORDS]; CAPACITY],
 }
 
@@ -79,6 +90,7 @@ impl Default for Pending {
     fn default() -> Self {
         Pending {
             length: AtomicU64::new(0),
+            staged: AtomicU64::new(0),
             words: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
         }
     }
@@ -99,6 +111,7 @@ impl Pending {
             return false;
         };
         if let Some(stages) = &ended.stages {
+            bump(&self.staged, 1);
             for (word, pair) in words.iter().zip(stages.chunks(2)) {
                 let high = pair.get(1).copied().unwrap_or(0);
                 let both = u64::from(pair[0]) | u64::from(high) << 32;
@@ -115,39 +128,59 @@ impl Pending {
     #[inline]
     pub(crate) fn clear(&self) {
         self.length.store(0, Ordering::Relaxed);
+        self.staged.store(0, Ordering::Relaxed);
     }
 
-    /// Nanoseconds of a stage, for the place of one of them.
+    /// Calls `visit` with the nanoseconds of a stage, for every one of them that has spent some in it.
+    #[inline]
+    pub(crate) fn visit(&self, stage: Stage, mut visit: impl FnMut(u64)) {
+        if self.staged.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let (word, shift) = (stage.index() / 2, 32 * (stage.index() % 2));
+        for words in &self.words[..self.len()] {
+            let pair = words[word].load(Ordering::Relaxed);
+            let nanos = (pair >> shift) & u64::from(u32::MAX);
+            if nanos > 0 && words[REST].load(Ordering::Relaxed) & 1 != 0 {
+                visit(nanos);
+            }
+        }
+    }
+
+    /// Nanoseconds of a stage, for the place of one that has stages.
     #[inline]
     pub(crate) fn nanos(&self, place: usize, stage: Stage) -> u64 {
-        let words = &self.words[place];
-        if words[REST].load(Ordering::Relaxed) & 1 == 0 {
-            return 0;
-        }
-        let pair = words[stage.index() / 2].load(Ordering::Relaxed);
+        let pair = self.words[place][stage.index() / 2].load(Ordering::Relaxed);
         (pair >> (32 * (stage.index() % 2))) & u64::from(u32::MAX)
+    }
+
+    /// What is there, but for the times of stages.
+    #[inline]
+    pub(crate) fn headers(&self) -> impl Iterator<Item = Header> + '_ {
+        self.words[..self.len()].iter().map(|words| {
+            let rest = words[REST].load(Ordering::Relaxed);
+            let failed_in = (rest >> FAILED_IN) as usize & 0xff;
+            Header {
+                key: Key::from_bits(rest & ((1 << FAILED_IN) - 1)),
+                wall: words[WALL].load(Ordering::Relaxed),
+                failed_in: failed_in.checked_sub(1).map(|stage| Stage::ALL[stage]),
+            }
+        })
     }
 
     /// What is there.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
-        self.words[..self.len()].iter().map(|words| {
-            let word = |place: usize| words[place].load(Ordering::Relaxed);
-            let rest = word(REST);
-            let stages = (rest & 1 != 0).then(|| {
-                std::array::from_fn(|stage| (word(stage / 2) >> (32 * (stage % 2))) as u32)
-            });
-            let key = Key::from_bits(rest & ((1 << FAILED_IN) - 1));
-            Ended {
-                stages,
-                node: key.node(),
-                wall: word(WALL),
-                target: key.target(),
-                end: key.end(),
-                failed_in: ((rest >> FAILED_IN) as usize & 0xff)
-                    .checked_sub(1)
-                    .map(|stage| Stage::ALL[stage]),
-                measured: key.is_measured(),
-            }
+        self.headers().enumerate().map(|(place, header)| Ended {
+            stages: header
+                .key
+                .is_staged()
+                .then(|| Stage::ALL.map(|stage| self.nanos(place, stage) as u32)),
+            node: header.key.node(),
+            wall: header.wall,
+            target: header.key.target(),
+            end: header.key.end(),
+            failed_in: header.failed_in,
+            measured: header.key.is_measured(),
         })
     }
 }
@@ -193,6 +226,13 @@ mod tests {
             prop_assert_eq!(taken.iter().filter(|taken| **taken).count(), all.len().min(CAPACITY));
             let kept: Vec<Ended> = pending.iter().collect();
             prop_assert_eq!(&kept[..], &all[..all.len().min(CAPACITY)]);
+            for (place, stage) in Stage::ALL.into_iter().enumerate() {
+                let mut visited = Vec::new();
+                pending.visit(stage, |nanos| visited.push(nanos));
+                let of_stage = kept.iter().filter_map(|ended| ended.stages.map(|all| all[place]));
+                let expected: Vec<u64> = of_stage.filter(|nanos| *nanos > 0).map(u64::from).collect();
+                prop_assert_eq!(visited, expected);
+            }
         }
     }
 

@@ -191,6 +191,13 @@ impl Recorder {
         self.timeline.stage()
     }
 
+    /// Since when it has been running.
+    #[inline]
+    #[must_use]
+    pub fn stage_began(&self) -> u64 {
+        self.timeline.since()
+    }
+
     /// The node the operation talks to.
     #[must_use]
     pub fn node(&self) -> NodeId {
@@ -444,7 +451,7 @@ impl Recorder {
     /// had no tasks and talked to one node, which need no look at their segments.
     #[inline]
     #[must_use]
-    pub fn simple_sums(&self) -> Option<(&[u64; Stage::COUNT], NodeId)> {
+    pub fn simple_sums(&self) -> Option<([u64; Stage::COUNT], NodeId)> {
         let simple = self.tracks().is_empty() && !self.several_nodes;
         simple.then(|| (self.timeline.sums(), self.node))
     }

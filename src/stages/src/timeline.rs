@@ -29,10 +29,21 @@ impl Packed {
     }
 
     #[inline]
+    fn since_start(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// The number of the stage.
+    #[inline]
+    fn stage(self) -> usize {
+        (self.0 >> 8) as usize & 0xff
+    }
+
+    #[inline]
     fn mark(self, start: u64) -> Mark {
         Mark {
-            at: start + (self.0 >> 16),
-            stage: Stage::ALL[(self.0 >> 8) as usize & 0xff],
+            at: start + self.since_start(),
+            stage: Stage::ALL[self.stage()],
             node: NodeId::from_index(self.0 as usize & 0xff),
         }
     }
@@ -61,8 +72,6 @@ pub struct Timeline {
     start: u64,
     marks: Vec<Packed>,
     last: Mark,
-    /// Time by stage up to the last mark; up to the end once there is one.
-    sums: [u64; Stage::COUNT],
     /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
     folded: Option<Box<Folded>>,
     end: Option<u64>,
@@ -84,7 +93,6 @@ impl Timeline {
             stage: Stage::Unattributed,
             node: NodeId::NONE,
         },
-        sums: [0; Stage::COUNT],
         folded: None,
         end: None,
     };
@@ -103,7 +111,6 @@ impl Timeline {
     /// Starts over, keeping the memory.
     pub fn restart(&mut self, at: u64, stage: Stage) {
         self.start = at;
-        self.sums = [0; Stage::COUNT];
         self.folded = None;
         self.end = None;
         self.last = Mark {
@@ -143,25 +150,29 @@ impl Timeline {
             return;
         }
         let mark = Mark {
-            at: at.clamp(last.at, (self.start + LONGEST).max(last.at)),
+            at: at.min(self.start + LONGEST).max(last.at),
             stage,
             node,
         };
-        self.sums[last.stage.index()] += mark.at - last.at;
-        if let Some(folded) = &mut self.folded {
-            folded.sums[last.stage.index()] += mark.at - last.at;
-        } else if self.marks.len() < MAX_MARKS {
+        if self.marks.len() < MAX_MARKS {
             self.marks.push(Packed::new(mark, self.start));
         } else {
-            let mut sums = [0; Stage::COUNT];
-            sums[last.stage.index()] = mark.at - last.at;
-            self.folded = Some(Box::new(Folded {
-                sums,
-                from: last.at,
-            }));
-            self.marks.pop();
+            self.fold(mark.at);
         }
         self.last = mark;
+    }
+
+    /// Adds the time of the last mark, which nothing else keeps, to the sums.
+    #[cold]
+    fn fold(&mut self, until: u64) {
+        let last = self.last;
+        let folded = self.folded.get_or_insert_with(|| {
+            Box::new(Folded {
+                sums: [0; Stage::COUNT],
+                from: last.at,
+            })
+        });
+        folded.sums[last.stage.index()] += until - last.at;
     }
 
     /// Says something else about the stage that is running.
@@ -181,9 +192,7 @@ impl Timeline {
     /// Ends the timeline, once and for all.
     pub fn finish(&mut self, at: u64) {
         if self.end.is_none() {
-            let end = at.max(self.last.at);
-            self.sums[self.last.stage.index()] += end - self.last.at;
-            self.end = Some(end);
+            self.end = Some(at.max(self.last.at));
         }
     }
 
@@ -199,11 +208,20 @@ impl Timeline {
         self.end.unwrap_or(self.last.at)
     }
 
-    /// Time by stage of an ended timeline, without looking at the marks.
+    /// Time by stage of an ended timeline.
     #[inline]
     #[must_use]
-    pub fn sums(&self) -> &[u64; Stage::COUNT] {
-        &self.sums
+    pub fn sums(&self) -> [u64; Stage::COUNT] {
+        let mut sums = match &self.folded {
+            Some(folded) => folded.sums,
+            None => [0; Stage::COUNT],
+        };
+        for pair in self.marks.windows(2) {
+            sums[pair[0].stage()] += pair[1].since_start() - pair[0].since_start();
+        }
+        // What is folded is not among the marks, and neither is the time of the last stage.
+        sums[self.last.stage.index()] += self.ended() - self.last.at;
+        sums
     }
 
     /// Calls `visit` with the segments in order, zero-length ones left out. Folded time follows as

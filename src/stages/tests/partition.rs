@@ -490,7 +490,7 @@ proptest! {
         let summary = recorder.finish(Outcome::Ok, now);
         prop_assert_eq!(check(&summary), Ok(()));
         if let Some((sums, _)) = recorder.simple_sums() {
-            prop_assert_eq!(*sums, summary.stages);
+            prop_assert_eq!(sums, summary.stages);
         }
         prop_assert_eq!(summary.stages.iter().sum::<u64>(), summary.wall);
     }

@@ -277,6 +277,12 @@ impl Outlet {
         std::mem::forget(parents);
     }
 
+    /// Whether this process has put something in, or is the one that started.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) == fork::generation()
+    }
+
     /// The queue as it is.
     #[must_use]
     pub fn queue(&self) -> Arc<Queue> {
@@ -285,7 +291,7 @@ impl Outlet {
 
     /// Asks the thread to empty the queue and end. Returns whether it did in time.
     pub fn stop(&self, patience: Duration) -> bool {
-        if self.generation.load(Ordering::Relaxed) != fork::generation() {
+        if !self.is_at_work() {
             return true;
         }
         let running = self.running.load_full();

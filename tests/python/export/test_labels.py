@@ -71,7 +71,8 @@ def test_a_batch_is_labelled_as_what_it_is(client, shared_node, growth, fresh_se
     assert {own["db_collection_name"] for own in sets} == {fresh_set, "_several"}
     for own in sets:
         labels = {"db_namespace": "test", "db_collection_name": own["db_collection_name"]}
-        assert own == expected(client, shared_node, "batch_read", **labels)
+        # Its parts may go to several nodes.
+        assert own == {**labels, "db_system_name": "aerospike", "db_operation_name": "batch_read", "lane": client.lane}
     size = {"db_operation_name": "batch_read", "lane": client.lane}
     assert grown.of("db_client_operation_batch_size_sum", **size) == 12
     assert grown.of("db_client_operation_batch_size_bucket", le="5.0", **size) == 1
@@ -95,7 +96,7 @@ def test_a_miss_is_no_error(client, growth, key):
 
 
 FAULTS = [
-    ("error=4", aerospike_py.InvalidArgError, "4"),
+    ("error=4", aerospike_py.ServerError, "4"),
     ("error=8", aerospike_py.ServerError, "8"),
     ("error=13", aerospike_py.RecordTooBig, "13"),
     ("error=22", aerospike_py.ServerError, "22"),
@@ -138,12 +139,12 @@ def test_refused_arguments_are_counted_by_their_exception(client, growth, operat
 def test_a_full_limiter_is_an_error_of_its_own(shared_node, connect, growth, key):
     client = connect(shared_node.config(max_concurrent_operations=1, operation_queue_timeout_ms=30))
     client.put(key, {"n": 1})
-    with shared_node.fault("delay=800ms", command="read"):
+    with shared_node.fault("stall", command="read"):
         slow = client.start("get", key, {"total_timeout": 20_000})
         eventually(lambda: Metrics.read().of("db_client_operations_in_flight") >= 1)
         with pytest.raises(aerospike_py.BackpressureError):
             client.exists(key)
-        slow.result(20)
+    slow.result(20)
     grown = growth()
     assert grown.of(COUNT, error_type="BackpressureError", lane=client.lane) == 1
     assert grown.of("db_client_limiter_timeouts_total") == 1

@@ -29,13 +29,13 @@ class Expecting(ast.NodeTransformer):
     def __init__(self) -> None:
         self.lines: set[int] = set()
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - the name that ast calls
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802 - the name that ast calls
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return node
 
-    def visit_Try(self, node: ast.Try) -> ast.AST:  # noqa: N802 - the name that ast calls
+    def visit_Try(self, node: ast.Try) -> ast.AST:
         self.generic_visit(node)
         if node.handlers:
             self.lines.add(node.lineno)

@@ -110,6 +110,7 @@ def test_commands_are_the_lines_after_a_prompt():
 @pytest.mark.parametrize(
     "code",
     [
+        "```python\ntry:\n    fine = 1\nexcept ValueError:\n    pass\n```\n",
         "```python\nawait client.missing()\n```\n",
         "```python\nassert 1 == 2\n```\n",
         "```console\n$ false | true\n```\n",

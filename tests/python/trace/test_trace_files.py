@@ -204,3 +204,24 @@ def test_a_disk_that_is_full_ends_the_recording_and_nothing_else(client, key, tm
     assert stats["dropped_write_failed"] >= 10
     recorder.close()
     recorder.close()
+
+
+def test_samples_of_probes_are_recorded(client, key, tmp_path):
+    with aerospike_py.trace_recorder(tmp_path) as recorder:
+        aerospike_py.start_probes(interval_ms=10)
+        try:
+            deadline = time.monotonic() + 20
+            while not recorder.stats()["samples"]:
+                client.exists(key)
+                assert time.monotonic() < deadline
+                recorder.flush()
+        finally:
+            aerospike_py.stop_probes()
+    (path,) = files(tmp_path, "probes")
+    assert finished(path)
+    found = table_of(path).to_pylist()
+    assert {"gil_delay", "attach_delay"} & {row["probe"] for row in found}
+    for row in found:
+        assert row["start_ns"] > 0
+        assert (row["duration_ns"] is None) != (row["value"] is None)
+    assert frame_of(path)["pid"] == os.getpid()
