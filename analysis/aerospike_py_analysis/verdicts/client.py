@@ -110,7 +110,8 @@ def failures(evidence: Evidence) -> list[Candidate]:
         )
         found.append(
             Candidate(
-                part * min(number / figures.count, 1.0),
+                # Like time-outs: with a tenth of its operations failing, no latency matters more.
+                part * min(10 * number / figures.count, 1.0),
                 [f"{group.name}: {share(number / figures.count)} failed: {kinds}"],
                 None,
                 group.name,
