@@ -22,7 +22,8 @@ import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "analysis")]
+sys.path.insert(0, str(ROOT / "analysis"))
+sys.path.insert(0, str(ROOT))
 
 from aerospike_py_analysis.analysis import analyse
 from aerospike_py_analysis.report import html

@@ -17,8 +17,8 @@ def folded(summed: Profile, by: tuple[str, ...] = LEVELS, tail: float | None = N
     """Lines of ``frame;frame nanoseconds``, sorted.
 
     ``tail`` leaves only operations at or above this quantile of their group's wall time. ``each`` divides by the number
-    of operations, so that recordings of different lengths can be compared. Time in no stage is a box of its own, so that
-    boxes add up to the wall time.
+    of operations, so that recordings of different lengths can be compared. Time in no stage is a box of its own: boxes
+    add up to the wall time.
     """
     stacks: Counter[str] = Counter()
     operations = 0.0

@@ -10,16 +10,17 @@ ENTRIES = 3_000
 
 def small_pool(stage: Stage) -> None:
     """Twelve threads share one connection per node, and a read takes 10 ms."""
-    with stage.client(max_conns_per_node=1) as client:
-        with stage.server.fault("delay=10ms", command="read"), stage.recording():
-            stage.threads(lambda number: client.get(key(number), {"total_timeout": 10_000}), 12)
+    late = stage.server.fault("delay=10ms", command="read")
+    with stage.client(max_conns_per_node=1) as client, late, stage.recording():
+        stage.threads(lambda number: client.get(key(number), {"total_timeout": 10_000}), 12)
 
 
 def low_limiter(stage: Stage) -> None:
     """Twelve threads share two permits, and a read takes 10 ms."""
-    with stage.client(max_concurrent_operations=2, operation_queue_timeout_ms=10_000) as client:
-        with stage.server.fault("delay=10ms", command="read"), stage.recording():
-            stage.threads(lambda number: client.get(key(number)), 12)
+    late = stage.server.fault("delay=10ms", command="read")
+    limits = {"max_concurrent_operations": 2, "operation_queue_timeout_ms": 10_000}
+    with stage.client(**limits) as client, late, stage.recording():
+        stage.threads(lambda number: client.get(key(number)), 12)
 
 
 def heavy_conversion(stage: Stage) -> None:
@@ -45,7 +46,7 @@ def healthy(stage: Stage) -> None:
 
 
 def throttled(stage: Stage) -> None:
-    """Two threads that read as fast as they can, in a control group with a third of a core."""
+    """Two threads that read as fast as they can, in a control group with a tenth of a core."""
     with stage.client() as client, stage.recording():
         stage.threads(lambda number: client.get(key(number)), 2, seconds=2 * SECONDS)
 
@@ -56,5 +57,5 @@ SCENARIOS = (
     Scenario("heavy conversion", f"maps of {ENTRIES} entries", heavy_conversion, ("conversion",)),
     Scenario("dropped operations", "50 operations per second are kept", dropped, also=frozenset({"dropped"})),
     Scenario("healthy, one thread", "nothing", healthy, healthy=True),
-    Scenario("throttled CPU", "a third of a core by control group", throttled, ("throttled",), quota=True),
+    Scenario("throttled CPU", "a tenth of a core by control group", throttled, ("throttled",), quota=True),
 )  # fmt: skip

@@ -23,7 +23,7 @@ class Scenario:
     """A planted cause.
 
     ``first`` are the verdicts that must come first, in this order. Of ``CAUSES``, only these and ``fits`` may be found;
-    nothing of ``never`` may be, and nothing at all if ``healthy``.
+    nothing of ``never`` may be, and nothing at all if ``healthy`` and the machine has nothing else to do.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Scenario:
         """The verdicts that must come first on such an interpreter."""
         return self.first if with_gil or not self.gil else ()
 
-    def mistakes(self, found: list[str], evidence: str, with_gil: bool) -> list[str]:
+    def mistakes(self, found: list[str], evidence: str, with_gil: bool, busy: bool) -> list[str]:
         """What is wrong with the verdicts that were found, most important first."""
         wrong = []
         first = self.expected(with_gil)
@@ -55,7 +55,7 @@ class Scenario:
         forbidden = (CAUSES - set(first) - self.also - self.fits) | self.never
         if not with_gil:
             forbidden |= {"gil"}
-        if self.healthy:
+        if self.healthy and not busy:
             forbidden = frozenset(found)
         wrong += [f"{rule} was not planted" for rule in found if rule in forbidden]
         if first and self.says and self.says not in evidence:

@@ -15,7 +15,7 @@ from scenarios.quota import group
 from scenarios.scenario import Scenario
 
 PLAYED_WITHIN_S = 120
-QUOTA_CORES = 0.34
+QUOTA_CORES = 0.1
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,7 +59,7 @@ def judge(scenario: Scenario, folder: Path, with_gil: bool) -> Result:
     found = [verdict.rule for verdict in analysis.verdicts]
     evidence = [f"{verdict.rule} {verdict.score:.3f}: {'; '.join(verdict.evidence)}" for verdict in analysis.verdicts]
     first = " ".join(analysis.verdicts[0].evidence) if analysis.verdicts else ""
-    return Result(scenario, found, scenario.mistakes(found, first, with_gil), analysis.operations, evidence)
+    return Result(scenario, found, scenario.mistakes(found, first, with_gil, is_busy()), analysis.operations, evidence)
 
 
 def score(scenario: Scenario, python: str, with_gil: bool, keep: Path | None = None) -> Result:
@@ -67,6 +67,11 @@ def score(scenario: Scenario, python: str, with_gil: bool, keep: Path | None = N
     with contextlib.nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
         play(scenario, python, Path(folder))
         return judge(scenario, Path(folder), with_gil)
+
+
+def is_busy() -> bool:
+    """Whether more threads want to run on this machine than it has processors: it has a tail of its own then."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def has_gil(python: str) -> bool:

@@ -39,9 +39,8 @@ def slow_server(stage: Stage) -> None:
 
 def dribbled_replies(stage: Stage) -> None:
     """Replies of some hundred bytes in pieces of 16 with pauses."""
-    with stage.client(size=200) as client:
-        with stage.server.fault("dribble=16,3ms", command="read"), stage.recording():
-            stage.threads(lambda number: client.get(key(number)), 6)
+    with stage.client(size=200) as client, stage.server.fault("dribble=16,3ms", command="read"), stage.recording():
+        stage.threads(lambda number: client.get(key(number)), 6)
 
 
 def retry_storm(stage: Stage) -> None:
@@ -79,12 +78,12 @@ def huge_values(stage: Stage) -> None:
 
 
 def slow_stretch(stage: Stage) -> None:
-    """A tenth of the time, every reply is 40 ms late."""
+    """For a tenth of the time, every reply is 40 ms late."""
     with stage.client() as client, stage.recording():
-        stage.threads(lambda number: client.get(key(number)), 4, seconds=1.6, pause=0.002)
+        stage.threads(lambda number: client.get(key(number)), 4, seconds=1.8, pause=0.006)
         with stage.server.fault("delay=40ms", command="read"):
-            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.25, pause=0.002)
-        stage.threads(lambda number: client.get(key(number)), 4, seconds=1.6, pause=0.002)
+            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.4, pause=0.006)
+        stage.threads(lambda number: client.get(key(number)), 4, seconds=1.8, pause=0.006)
 
 
 def cold_start(stage: Stage) -> None:
@@ -136,8 +135,7 @@ SCENARIOS = (
     Scenario("failing node", "one of three nodes breaks connections", failing_node, ("failures",),
              fits=frozenset({"retry_storm"})),
     Scenario("huge values", "records of 900 KB", huge_values, ("large_replies",)),
-    Scenario("slow stretch", "40 ms late during a quarter of a second", slow_stretch, ("slow_stretches",),
+    Scenario("slow stretch", "40 ms late during 0.4 of 4 seconds", slow_stretch, ("slow_stretches",),
              fits=frozenset({"slow_node"})),
     Scenario("cold start", "the first half second is 60 ms late", cold_start, ("cold_start",)),
 )  # fmt: skip
-

@@ -12,23 +12,24 @@ from scenarios.stage import Stage, background, key
 
 def errors_and_slow_node(stage: Stage) -> None:
     """Every third read fails, and one node of three is 25 ms late."""
-    with stage.client() as client, stage.server.fault("delay=25ms", node=0, command="read"):
-        with stage.server.fault("error=18@0.3", command="read"), stage.recording():
-            stage.threads(lambda number: client.get(key(number), SINGLE_ATTEMPT), 4)
+    with stage.client() as client, stage.recording():
+        stage.server.fault("delay=25ms", node=0, command="read")
+        stage.server.fault("error=18@0.3", command="read")
+        stage.threads(lambda number: client.get(key(number), SINGLE_ATTEMPT), 4)
 
 
 def late_reads_and_dribbled_batches(stage: Stage) -> None:
-    """Reads are 40 ms late; beside them fewer batches, which come in pieces."""
+    """Reads are 40 ms late; beside them batches, which come in pieces."""
     keys = [key(number) for number in range(3)]
     with stage.client() as client:
         client.batch_read(keys)
         with (
             stage.server.fault("delay=40ms", command="read"),
-            stage.server.fault("dribble=32,2ms", command="batch_read"),
+            stage.server.fault("dribble=32,1ms", command="batch_read"),
             stage.recording(),
-            background(lambda: client.batch_read(keys) and None),
+            background(lambda: client.batch_read(keys) and None, threads=3),
         ):
-            stage.threads(lambda number: client.get(key(number)), 5)
+            stage.threads(lambda number: client.get(key(number)), 8)
 
 
 def callback_and_heavy_tail(stage: Stage) -> None:
@@ -54,15 +55,15 @@ def callback_and_heavy_tail(stage: Stage) -> None:
 def limiter_and_timeouts(stage: Stage) -> None:
     """Two permits for twelve threads, and one of four replies never comes."""
     policy = {"max_retries": 0, "socket_timeout": 60, "total_timeout": 60}
-    with stage.client(max_concurrent_operations=2, operation_queue_timeout_ms=10_000) as client:
-        with stage.server.fault("stall@0.25", command="read"), stage.recording():
-            stage.threads(lambda number: client.get(key(number), policy), 12)
+    limits = {"max_concurrent_operations": 2, "operation_queue_timeout_ms": 10_000}
+    with stage.client(**limits) as client, stage.server.fault("stall@0.25", command="read"), stage.recording():
+        stage.threads(lambda number: client.get(key(number), policy), 12)
 
 
 SCENARIOS = (
     Scenario("errors, then a slow node", "every third read fails; one node is 25 ms late", errors_and_slow_node,
              ("failures", "slow_node")),
-    Scenario("late reads, then dribbled batches", "five threads are 40 ms late; one gets its batches in pieces",
+    Scenario("late reads, then dribbled batches", "eight threads are 40 ms late; three get batches in pieces",
              late_reads_and_dribbled_batches, ("slow_server", "slow_replies")),
     Scenario("slow callback, then a heavy tail", "60 ms in rebuild_model; a fifth of the replies 30 ms late",
              callback_and_heavy_tail, ("slow_callback",), never=frozenset({"busy_loop"}), says="rebuild_model"),

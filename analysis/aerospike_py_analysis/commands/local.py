@@ -46,7 +46,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Runs the server until it is told to end."""
     client("the embedded server")
-    status: int = importlib.import_module("aerospike_py.testing.__main__").main(options.arguments)
+    status: int = importlib.import_module("aerospike_py.testing.__main__").main(
+        [entry for entry in options.arguments if entry != "--"]
+    )
     return status
 
 
@@ -59,14 +61,16 @@ def demo(options: argparse.Namespace) -> int:
     folder: Path = options.output or Path(tempfile.mkdtemp(prefix="aerospike-py-demo-"))
     keys = [("test", "demo", f"key-{number}") for number in range(DEMO_KEYS)]
     print("Reading from an embedded cluster of three nodes, one of which is 5 ms late now and then ...")
-    with testing.EmbeddedServer(nodes=3, process=True) as server:
-        with aerospike.client(server.config()).connect() as connected:
-            for number, key in enumerate(keys):
-                connected.put(key, {"number": number})
-            server.fault("delay=5ms@0.3", node=1, command="read")
-            with aerospike.trace_recorder(folder):
-                for number in range(DEMO_CALLS):
-                    connected.get(keys[number % DEMO_KEYS])
+    with (
+        testing.EmbeddedServer(nodes=3, process=True) as server,
+        aerospike.client(server.config()).connect() as connected,
+    ):
+        for number, key in enumerate(keys):
+            connected.put(key, {"number": number})
+        server.fault("delay=5ms@0.3", node=1, command="read")
+        with aerospike.trace_recorder(folder):
+            for number in range(DEMO_CALLS):
+                connected.get(keys[number % DEMO_KEYS])
     report = ["report", str(folder), "--short"]
     status = cli.main([*report, "--html", str(folder / "report.html")] if options.output else report)
     print(f"The recording is in {folder}: aerospike-py report {folder}")

@@ -31,7 +31,9 @@ def small_pool(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         retried = retried_share(evidence, group)
-        if retried >= RETRIED:
+        # A connection that broke has to be opened anew: that wait is a consequence of the failure.
+        broken = group.breakdown.outcomes.get("connection", 0)
+        if retried >= RETRIED or broken >= FAILED * group.breakdown.count:
             return None
         return (
             f"{share(retried)} of its operations were tried again, so these are waits for a"
@@ -160,7 +162,8 @@ def throttled(evidence: Evidence) -> list[Candidate]:
     quota = f"; the quota is {'/'.join(f'{value:g}' for value in quotas)} cores" if quotas else ""
     return [
         Candidate(
-            min(2 * part + 0.2, 1.0),
+            # A stop hits whatever stage is running, so other verdicts about the tail are its consequences.
+            min(5 * part + 0.2, 1.0),
             [
                 f"the process stood still for {analysis.throttled_seconds:.2f} s of"
                 f" {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"
