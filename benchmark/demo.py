@@ -21,9 +21,8 @@ from pathlib import Path
 import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "analysis"))
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "analysis"))
 
 from aerospike_py_analysis.analysis import analyse
 from aerospike_py_analysis.report import html

@@ -66,7 +66,8 @@ def trend(group: Group, begin_ns: int) -> Trend:
         found,
         bursts,
         factor,
-        lasted * group.slices.width_ns,
+        # Slices without operations are not in the table.
+        int(starts[lasted - 1] - starts[0]) + group.slices.width_ns if lasted else 0,
         group.stages[stage],
     )
 

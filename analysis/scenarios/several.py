@@ -20,7 +20,7 @@ def errors_and_slow_node(stage: Stage) -> None:
 
 def late_reads_and_dribbled_batches(stage: Stage) -> None:
     """Reads are 40 ms late; beside them batches, which come in pieces."""
-    keys = [key(number) for number in range(3)]
+    keys = [key(number) for number in range(30)]
     with stage.client() as client:
         client.batch_read(keys)
         with (

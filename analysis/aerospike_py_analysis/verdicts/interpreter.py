@@ -15,6 +15,10 @@ CULPRIT_PART = 0.25
 GATHERED = 0.2
 SAVED = 0.2
 SMALL_BATCH = 8
+# Independent tasks start together when a blocked loop goes on, but not so many.
+FEWEST_CALLS = 5
+# Stretches come behind causes that hold for all of a recording and explain as much.
+STRETCHES = 0.9
 
 
 def blamed(evidence: Evidence, waits: tuple[str, ...]) -> Blame | None:
@@ -93,7 +97,11 @@ def gathered(evidence: Evidence, small: bool) -> list[Candidate]:
         per_call = keys.get(one.operation, 1.0)
         if (per_call > 1.5) != small or per_call > SMALL_BATCH:
             continue
-        if one.calls_share < GATHERED or one.saved_ns < SAVED * one.took_ns or one.bursts < 5:
+        if (
+            one.calls_share < GATHERED
+            or one.saved_ns < SAVED * one.took_ns
+            or min(one.bursts, one.calls_per_burst) < FEWEST_CALLS
+        ):
             continue
         found.append(
             Candidate(
@@ -132,12 +140,13 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
         operations = sum(one.count for one in bursts)
         found.append(
             Candidate(
-                part * (in_them if in_them >= IN_STRETCHES else min(operations / group.breakdown.count, 0.2)),
+                part
+                * (STRETCHES * in_them if in_them >= IN_STRETCHES else min(operations / group.breakdown.count, 0.2)),
                 [
                     f"{group.name}: {len(bursts)} of {len(trend.slices)} slices of"
                     f" {time(trend.width_ns)} are slow; the worst begins"
                     f" {time(worst.start_ns)} into the recording with a p99 of {time(worst.p99_ns)};"
-                    f" they hold {share(in_them)} of the slowest 1 %"
+                    f" those that are slow throughout hold {share(in_them)} of the slowest 1 %"
                 ],
                 None,
                 group.name,
