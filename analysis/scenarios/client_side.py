@@ -5,7 +5,7 @@ from __future__ import annotations
 from scenarios.scenario import Scenario
 from scenarios.stage import SECONDS, Stage, key
 
-ENTRIES = 3_000
+ENTRIES = 10_000
 
 
 def small_pool(stage: Stage) -> None:

@@ -16,6 +16,8 @@ UNATTRIBUTED = 0.05
 DROPPED = 0.01
 THROTTLED = 0.02
 WARM_UP = 2.0
+# One slow operation is no slow start.
+FIRST_ONES = 5
 
 
 def retried_share(evidence: Evidence, group: GroupAnalysis) -> float:
@@ -192,7 +194,7 @@ def cold_start(evidence: Evidence) -> list[Candidate]:
         trend = group.trend
         early = [one for one in trend.slices if one.start_ns < trend.slices[0].start_ns + trend.warm_up_ns]
         operations = sum(one.count for one in early)
-        if trend.warm_up_factor < WARM_UP or not operations:
+        if trend.warm_up_factor < WARM_UP or operations < FIRST_ONES:
             continue
         spent = sum(one.count * one.mean_ns for one in early)
         extra = spent * (1 - 1 / trend.warm_up_factor)

@@ -133,10 +133,10 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
         trend = group.trend
         warm = trend.slices[0].start_ns + trend.warm_up_ns if trend.slices else 0
         bursts = [trend.slices[i] for i in trend.bursts if trend.slices[i].start_ns >= warm]
-        if not bursts or len(bursts) > len(trend.slices) / 4:
+        in_them = evidence.tail_in_stretches(group)
+        if not bursts or (len(bursts) > len(trend.slices) / 4 and in_them < IN_STRETCHES):
             continue
         worst = max(bursts, key=lambda one: one.p99_ns)
-        in_them = evidence.tail_in_stretches(group)
         operations = sum(one.count for one in bursts)
         found.append(
             Candidate(

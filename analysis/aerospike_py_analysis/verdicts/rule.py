@@ -151,6 +151,7 @@ class StageWeight:
     tail_part: float
     time_part: float
     mean_ns: float
+    # What the median operation spends in them, as a part of what one at the p99 does.
     median_part: float
 
     @property
@@ -173,7 +174,7 @@ def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
         max(added, 0.0) / tail.to_ns if tail.to_ns else 0.0,
         sum(one.share for one in figures),
         sum(one.share for one in figures) * group.breakdown.mean_ns,
-        sum(part.from_ns for part in parts) / tail.from_ns if tail.from_ns else 0.0,
+        sum(part.from_ns for part in parts) / max(sum(part.to_ns for part in parts), 1.0),
     )
 
 

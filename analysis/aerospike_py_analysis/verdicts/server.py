@@ -77,7 +77,7 @@ def slowest_node(evidence: Evidence, group: GroupAnalysis) -> Value | None:
 
 def standard_error(values: Ints) -> float:
     """The standard error of a mean."""
-    return float(np.std(values)) / max(values.size, 1) ** 0.5
+    return float(np.std(values) / np.sqrt(max(values.size, 1)))
 
 
 def size_explains(group: GroupAnalysis) -> bool:
