@@ -151,8 +151,8 @@ class StageWeight:
     tail_part: float
     time_part: float
     mean_ns: float
-    # What the median operation spends in them, as a part of what one at the p99 does.
-    median_part: float
+    # Whether they matter in the median operation, too.
+    at_median: bool
 
     @property
     def matters(self) -> bool:
@@ -174,7 +174,7 @@ def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
         max(added, 0.0) / tail.to_ns if tail.to_ns else 0.0,
         sum(one.share for one in figures),
         sum(one.share for one in figures) * group.breakdown.mean_ns,
-        sum(part.from_ns for part in parts) / max(sum(part.to_ns for part in parts), 1.0),
+        sum(part.from_ns for part in parts) >= max(TIME_PART * tail.from_ns, LEAST_NS),
     )
 
 
@@ -197,7 +197,7 @@ def by_stages(
         if not weight.matters or evidence.starts_slowly(group):
             continue
         # A tail that is made at certain times is a matter of these times, not of the stage.
-        if weight.median_part < TIME_PART and evidence.tail_in_stretches(group) >= IN_STRETCHES:
+        if not weight.at_median and evidence.tail_in_stretches(group) >= IN_STRETCHES:
             continue
         more = fits(group)
         if more is None:
