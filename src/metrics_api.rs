@@ -31,7 +31,7 @@ fn get_metrics(py: Python<'_>) -> String {
 }
 
 #[pyfunction]
-#[pyo3(signature = (port=9464, host=DEFAULT_HOST))]
+#[pyo3(signature = (port=9464, host="127.0.0.1"))]
 fn start_metrics_server(py: Python<'_>, port: i64, host: &str) -> PyResult<(String, u16)> {
     let Ok(port) = u16::try_from(port) else {
         return Err(invalid_argument(format!(

@@ -47,11 +47,12 @@ struct Locks {
 }
 
 thread_local! {
-    static LOCKS: RefCell<Option<Locks>> = const { RefCell::new(None) };
+    /// On the heap, because the memory that all libraries of a process share for their thread-locals is small.
+    static LOCKS: RefCell<Option<Box<Locks>>> = const { RefCell::new(None) };
 }
 
 extern "C" fn before_fork() {
-    let locks = Locks {
+    let locks = Box::new(Locks {
         _polls: aerospike_rt::whole::hold(),
         _running: lock_running(),
         _bridges: lock_bridges(),
@@ -68,7 +69,7 @@ extern "C" fn before_fork() {
         _permit_waits: lock_permit_waits(),
         _book: lock_book(),
         _stages: hold(),
-    };
+    });
     let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
 }
 

@@ -101,8 +101,10 @@ fn stop(py: Python<'_>) {
 /// The lowest level that any of the client's loggers lets through.
 fn look_up(py: Python<'_>) -> PyResult<()> {
     const ROOT: &str = "aerospike_py";
-    let logging = py.import(intern!(py, "logging"))?;
-    let root = logging.call_method1(intern!(py, "getLogger"), (ROOT,))?;
+    // Names are made anew where connecting needs them: a fork in the middle of keeping them for the first time
+    // would leave the child waiting for a thread that it does not have.
+    let logging = py.import("logging")?;
+    let root = logging.call_method1("getLogger", (ROOT,))?;
     let mut least: u32 = level_of(&root)?;
     let known = root.getattr("manager")?.getattr("loggerDict")?;
     for entry in known.call_method0("copy")?.cast_into::<PyDict>()? {
@@ -112,7 +114,7 @@ fn look_up(py: Python<'_>) -> PyResult<()> {
             below.is_some_and(|rest| rest.starts_with('.'))
         });
         // A name without a logger holds the place of one.
-        if below && logger.hasattr(intern!(py, "getEffectiveLevel"))? {
+        if below && logger.hasattr("getEffectiveLevel")? {
             least = least.min(level_of(&logger)?);
         }
     }
@@ -124,9 +126,7 @@ fn look_up(py: Python<'_>) -> PyResult<()> {
 }
 
 fn level_of(logger: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let level: i64 = logger
-        .call_method0(intern!(logger.py(), "getEffectiveLevel"))?
-        .extract()?;
+    let level: i64 = logger.call_method0("getEffectiveLevel")?.extract()?;
     Ok(u32::try_from(level).unwrap_or(0).min(level::OFF))
 }
 

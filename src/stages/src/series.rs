@@ -38,11 +38,9 @@ impl Key {
         staged: bool,
         measured: bool,
     ) -> Key {
-        Key(u64::from(staged) * STAGED
-            | u64::from(measured) * MEASURED
-            | end.bits() << 8
-            | (node.index() as u64) << 24
-            | u64::from(target.index()) << 32)
+        let recorded = (u64::from(staged) * STAGED) | (u64::from(measured) * MEASURED);
+        let place = ((node.index() as u64) << 24) | (u64::from(target.index()) << 32);
+        Key(recorded | (end.bits() << 8) | place)
     }
 
     #[inline]

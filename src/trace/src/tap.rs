@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aerospike_stages::caller::{self, Parent, Span};
 use aerospike_stages::recorder::Ending;
 use aerospike_stages::sink::{self, Sink};
-use aerospike_stages::{collector, End, Origin, Recorder};
+use aerospike_stages::{collector, exemplar, End, Origin, Recorder};
 use arc_swap::ArcSwap;
 
 use crate::ended::Kept;
@@ -97,6 +98,7 @@ impl Sink for Tap {
                 let id = recorder.origin().id;
                 self.kept[id as usize % REMEMBERED].store(id, Ordering::Relaxed);
                 spans.put(|copy| copy.copy(recorder, ending, end, Some(reason)));
+                offer(recorder, ending, end);
             }
         }
         for recording in &outlets.recordings {
@@ -117,6 +119,22 @@ impl Sink for Tap {
             recording.put(|copy| copy.converted(origin, start, nanos));
         }
     }
+}
+
+/// A point of the metrics' histograms then leads to the trace.
+fn offer(recorder: &Recorder, ending: &Ending, end: &End) {
+    let Some(span) = recorder.caller.as_deref().and_then(|caller| caller.span) else {
+        return;
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ids = (span.trace_id.to_be_bytes(), span.span_id.to_be_bytes());
+    exemplar::offer(
+        recorder,
+        end,
+        ids,
+        ending.wall,
+        now.map_or(0.0, |now| now.as_secs_f64()),
+    );
 }
 
 fn keep(spans: &Exporting, recorder: &Recorder, ending: &Ending) -> Option<Kept> {
