@@ -47,7 +47,8 @@ struct Locks {
 }
 
 thread_local! {
-    static LOCKS: RefCell<Option<Locks>> = const { RefCell::new(None) };
+    /// In a box: the memory that is at hand for the thread-locals of a loaded module is small.
+    static LOCKS: RefCell<Option<Box<Locks>>> = const { RefCell::new(None) };
 }
 
 extern "C" fn before_fork() {
@@ -69,7 +70,7 @@ extern "C" fn before_fork() {
         _book: lock_book(),
         _stages: hold(),
     };
-    let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
+    let _ = LOCKS.try_with(|held| held.replace(Some(Box::new(locks))));
 }
 
 extern "C" fn in_parent() {
