@@ -23,9 +23,9 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    # A process tells so many sets apart in its metrics and no more: the tests of their labels come before those that
+    # A process tells so many sets and nodes apart and no more: the tests that look for theirs come before those that
     # fill them up.
-    items.sort(key=lambda item: "export" not in item.path.parts)
+    items.sort(key=lambda item: {"export", "trace"}.isdisjoint(item.path.parts))
 
 
 @pytest.fixture(scope="session")

@@ -353,6 +353,7 @@ def test_what_a_loop_without_readers_costs_is_said_once(script: ScriptRunner) ->
 
         logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
         logging.getLogger("asyncio").setLevel(logging.ERROR)
+        logging.getLogger("aerospike_py.aerospike_core").setLevel(logging.ERROR)
         for _ in range(2):
             loop = WithoutReaders()
             loop.run_until_complete(main())
