@@ -12,6 +12,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PYTEST ?=
 LANES ?=
+VERDICTS ?=
 BENCH ?=
 BENCH_MINUTES ?= 28
 BENCH_RESULTS ?= build/benchmark
@@ -103,6 +104,12 @@ test-python: build peers ## Run the Python tests on .venv (PYTEST="-k name" sele
 .PHONY: test-free-threaded
 test-free-threaded: peers ## Run the Python tests without the GIL, if there is such an interpreter
 	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" $(PYTEST)
+
+.PHONY: verdicts
+verdicts: build ## Play planted scenarios with the GIL and without it, and check the verdicts (VERDICTS="--only 'slow node'")
+	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" --version
+	PYTHONPATH=analysis $(VENV_PYTHON) -m scenarios --python $(VENV_PYTHON) \
+	    $$(test -x $(FREE_THREADED_VENV)/bin/python && echo --python $(FREE_THREADED_VENV)/bin/python) $(VERDICTS)
 
 .PHONY: soak
 soak: build ## Run the long tests that make test leaves out

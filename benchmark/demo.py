@@ -1,7 +1,8 @@
 """`make demo`: where the time of a batch read goes, shown on the feature-fetch workload.
 
 Starts three embedded nodes in a process of their own (or uses the cluster that `AEROSPIKE_HOST` names),
-runs the workload on threads, gathered and as one mixed batch, and leaves a breakdown and a flamegraph.
+runs the workload on threads, gathered and as one mixed batch, and leaves a breakdown, a flamegraph, recordings and
+their report.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -20,6 +22,12 @@ import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "analysis"))
+
+from aerospike_py_analysis.analysis import analyse
+from aerospike_py_analysis.report import html
+from aerospike_py_analysis.report.document import document
+from aerospike_py_analysis.report.pictures import Pictures
 
 from benchmark import feature_fetch as workload
 
@@ -73,17 +81,18 @@ def cluster() -> Iterator[list[tuple[str, int]]]:
         yield server.hosts
 
 
-def measure_sync(hosts: list[tuple[str, int]], seconds: float) -> workload.Run:
+def measure_sync(hosts: list[tuple[str, int]], seconds: float, recording: Path) -> workload.Run:
     with aerospike_py.client(workload.server_config(hosts)).connect() as client:
         workload.run_sync(client, CONCURRENCY, WARM_UP_SECONDS)
         aerospike_py.stage_snapshot(reset=True)
         ticker = Ticker("sync, nine batch reads one after the other", seconds=seconds)
-        run = workload.run_sync(client, CONCURRENCY, seconds, ticker)
+        with aerospike_py.trace_recorder(recording):
+            run = workload.run_sync(client, CONCURRENCY, seconds, ticker)
         ticker.close()
         return run
 
 
-async def measure_async(hosts: list[tuple[str, int]], mode: str, seconds: float) -> workload.Run:
+async def measure_async(hosts: list[tuple[str, int]], mode: str, seconds: float, recording: Path) -> workload.Run:
     request = {"gathered": workload.gathered, "single": workload.single}[mode]
     title = {"gathered": "asyncio, nine batch reads gathered", "single": "asyncio, one mixed batch read"}[mode]
     async with aerospike_py.async_client(workload.server_config(hosts)) as client:
@@ -91,7 +100,8 @@ async def measure_async(hosts: list[tuple[str, int]], mode: str, seconds: float)
         await workload.run_async(client, request, CONCURRENCY, WARM_UP_SECONDS)
         aerospike_py.stage_snapshot(reset=True)
         ticker = Ticker(title, seconds=seconds)
-        run = await workload.run_async(client, request, CONCURRENCY, seconds, ticker)
+        with aerospike_py.observe_loop(slow_callback_ms=1), aerospike_py.trace_recorder(recording):
+            run = await workload.run_async(client, request, CONCURRENCY, seconds, ticker)
         ticker.close()
         return run
 
@@ -129,14 +139,26 @@ def verdict(gathered: workload.Run, single: workload.Run) -> str:
     )
 
 
+def report(recording: Path, page: Path) -> None:
+    """Writes the report of a recording, and says what it found."""
+    analysis, profile = analyse([recording])
+    page.write_text(html.render(document(analysis, Pictures(profile))), encoding="utf-8")
+    print(f"\nReport of {analysis.operations:,} operations, {recording.name}: {page} (open it in a browser)")
+    for number, finding in enumerate(analysis.verdicts, 1):
+        print(f"  {number}. {finding.title}: {finding.evidence[0]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the flamegraph")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for what is left")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each of the three modes runs")
     arguments = parser.parse_args()
     output: Path = arguments.output
-    output.mkdir(parents=True, exist_ok=True)
+    recordings = output / "recordings"
+    shutil.rmtree(recordings, ignore_errors=True)
+    recordings.mkdir(parents=True)
     aerospike_py.set_internal_stage_metrics_enabled(True)
+    aerospike_py.start_probes()
     with cluster() as hosts:
         with aerospike_py.client(workload.server_config(hosts)).connect() as client:
             ticker = Ticker("loading", total=len(workload.SETS) * workload.RECORDS_PER_SET)
@@ -152,9 +174,9 @@ def main() -> None:
         results = []
         for mode in ("sync", "gathered", "single"):
             if mode == "sync":
-                runs[mode] = measure_sync(hosts, arguments.seconds)
+                runs[mode] = measure_sync(hosts, arguments.seconds, recordings / mode)
             else:
-                runs[mode] = asyncio.run(measure_async(hosts, mode, arguments.seconds))
+                runs[mode] = asyncio.run(measure_async(hosts, mode, arguments.seconds, recordings / mode))
             snapshot = aerospike_py.stage_snapshot(reset=True)
             results.append((titles[mode], runs[mode], snapshot))
             folded += folded_per_request(mode, snapshot, len(runs[mode].latencies_ns))
@@ -170,6 +192,7 @@ def main() -> None:
     )
     (output / "stages.svg").write_text(svg)
     print(f"Flamegraph: {output / 'stages.svg'} (open it in a browser; click a frame to zoom)")
+    report(recordings / "gathered", output / "report.html")
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ print(aerospike_py.stage_snapshot().table())
   A record that does not exist has the outcome `not_found`, which the metrics do not count as an error.
 
 `get_metrics()` has the same figures for Prometheus: `db_client_internal_stage_seconds` per operation, lane and stage,
-and `db_client_operation_duration_seconds` by operation, set, node and error. [metrics.md](production/metrics.md) lists all
-metrics, and what their quantiles are worth.
+and `db_client_operation_duration_seconds` by operation, set, node and error. [metrics.md](production/metrics.md) lists
+all metrics, and what their quantiles are worth.
 
 [Why is my call slow?](slow.md) leads from a table to the stage, and from the stage to the cause.
 """

@@ -91,14 +91,15 @@ fn _records_dropped() -> u64 {
 }
 
 #[pyfunction]
-#[pyo3(signature = (folded, title, subtitle=None))]
+#[pyo3(signature = (folded, title, subtitle=None, *, before=None))]
 fn flamegraph_svg(
     py: Python<'_>,
     folded: &str,
     title: &str,
     subtitle: Option<&str>,
+    before: Option<&str>,
 ) -> PyResult<String> {
-    py.detach(|| crate::export::flamegraph::render(folded, title, subtitle))
+    py.detach(|| crate::export::flamegraph::render(folded, title, subtitle, before))
         .map_err(invalid_argument)
 }
 

@@ -184,7 +184,7 @@ fn interpreter(py: Python<'_>) -> PyResult<Interpreter> {
 #[pyfunction]
 fn _describe_interpreter(py: Python<'_>) -> PyResult<()> {
     frame::set_interpreter(interpreter(py)?);
-    Ok(())
+    caller::prepare(py)
 }
 
 /// Hands over what probes have measured.

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from aerospike_py_analysis import compare, record
 from aerospike_py_analysis.analysis import analyse
+from aerospike_py_analysis.commands import flamegraph, local
+from aerospike_py_analysis.commands.client import NoClientError
 from aerospike_py_analysis.export import chrome, otlp, speedscope, tabular
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import NothingToReadError, Recording
@@ -28,12 +30,17 @@ EXPORTS = ("chrome", "speedscope", "otlp", "parquet", "csv")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
-    options = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows are options of the server, which only it knows.
+    options = parser().parse_args(["serve", "--", *given[1:]] if given[:1] == ["serve"] else given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except NothingToReadError as error:
         print(f"aerospike-py: nothing to analyse\n{error}", file=sys.stderr)
+        return UNREADABLE
+    except NoClientError as error:
+        print(f"aerospike-py: {error}", file=sys.stderr)
         return UNREADABLE
     except OSError as error:
         print(f"aerospike-py: {error}", file=sys.stderr)
@@ -99,6 +106,8 @@ def parser() -> argparse.ArgumentParser:
         "program", nargs=argparse.REMAINDER, metavar="-- PROGRAM", help="the program and its arguments"
     )
     command.set_defaults(run=run_record)
+    flamegraph.add(commands)
+    local.add(commands)
     return whole
 
 

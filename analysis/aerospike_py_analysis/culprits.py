@@ -42,6 +42,8 @@ class Culprit:
     operations: int
     share: float
     longest_ns: int
+    # Mean length of the runs that operations waited for.
+    typical_ns: float
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def judge(profile: Profile, waits: Waits, stages: tuple[str, ...], probes: tuple
     took: dict[tuple[str, str], float] = defaultdict(float)
     hit: dict[tuple[str, str], float] = defaultdict(float)
     longest: dict[tuple[str, str], int] = defaultdict(int)
+    runs: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     covered = np.zeros(waits.start.size)
     for probe in probes:
         rows = profile.probes.get(probe, Probes.empty())
@@ -134,12 +137,21 @@ def judge(profile: Profile, waits: Waits, stages: tuple[str, ...], probes: tuple
                 took[name] += overlap * waits.weight[wait]
                 hit[name] += waits.weight[wait]
                 longest[name] = max(longest[name], int(chosen.duration_ns[row]))
+                runs[name][int(chosen.start_ns[row])] = int(chosen.duration_ns[row])
                 covered[wait] += overlap
     lengths = (waits.end - waits.start).astype(np.float64)
     examined = float(lengths @ waits.weight)
     explained = float(np.minimum(covered, lengths) @ waits.weight)
     culprits = [
-        Culprit(name[1], name[0], value, round(hit[name]), value / examined if examined else 0.0, longest[name])
+        Culprit(
+            name[1],
+            name[0],
+            value,
+            round(hit[name]),
+            value / examined if examined else 0.0,
+            longest[name],
+            float(np.mean(list(runs[name].values()))),
+        )
         for name, value in took.items()
     ]
     culprits.sort(key=lambda culprit: -culprit.took_ns)

@@ -66,7 +66,8 @@ def trend(group: Group, begin_ns: int) -> Trend:
         found,
         bursts,
         factor,
-        lasted * group.slices.width_ns,
+        # Slices without operations are not in the table.
+        int(starts[lasted - 1] - starts[0]) + group.slices.width_ns if lasted else 0,
         group.stages[stage],
     )
 
@@ -79,7 +80,8 @@ def warm_up(sums: Floats, counts: Ints, means: Floats) -> tuple[float, int, int]
     while length < half and means[length] > 1.5 * settled:
         length += 1
     # A process that is as slow again and again later on did not merely start slowly.
-    again = float(np.mean(means[length:] > 1.5 * settled))
+    start = float(sums[:length].sum() / max(counts[:length].sum(), 1))
+    again = float(np.mean(means[length:] > max(1.5 * settled, start / 2)))
     if not length or not settled or again > AGAIN:
         return 1.0, 0, 0
     early = sums[:length].sum(axis=0) / counts[:length].sum()

@@ -1595,13 +1595,15 @@ def stop_probes() -> None:
         ```
     """
 
-def flamegraph_svg(folded: str, title: str, subtitle: str | None = None) -> str:
+def flamegraph_svg(folded: str, title: str, subtitle: str | None = None, *, before: str | None = None) -> str:
     """Draw folded stacks, such as those of ``stage_snapshot().folded()``, as an SVG flamegraph.
 
     Args:
         folded: Lines of ``frame;frame;frame weight``.
         title: Heading of the picture.
         subtitle: A smaller line below it.
+        before: Folded stacks of an earlier time: widths are those of ``folded``; red boxes have grown and blue ones
+            have shrunk.
 
     Raises:
         InvalidArgError: A line has another form, or there is none.
@@ -1610,6 +1612,7 @@ def flamegraph_svg(folded: str, title: str, subtitle: str | None = None) -> str:
         ```python
         svg = aerospike_py.flamegraph_svg("get;sync;network_wait 80\\nget;sync;decode 20", "One get")
         assert "network_wait" in svg
+        aerospike_py.flamegraph_svg("get;sync;decode 30", "What changed", before="get;sync;decode 20")
         ```
     """
 

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::error::Fault;
 use crate::lanes::call::Call;
 use crate::lanes::fork;
+use crate::lanes::outward;
 use crate::lanes::{convert, end_of};
 use crate::ops::request::Reply;
 
@@ -105,10 +106,9 @@ fn is_main_thread(py: Python<'_>) -> bool {
     }
     let ask = || -> PyResult<bool> {
         let threading = py.import("threading")?;
-        let main: u64 = threading
-            .call_method0("main_thread")?
-            .getattr("ident")?
-            .extract()?;
+        let main_thread =
+            outward::call_method(pyo3::intern!(py, "main_thread"), [threading.as_any()])?;
+        let main: u64 = main_thread.getattr("ident")?.extract()?;
         Ok(threading.call_method0("get_ident")?.extract::<u64>()? == main)
     };
     let is_main = ask().unwrap_or(false);

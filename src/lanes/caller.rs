@@ -11,7 +11,7 @@ use aerospike_traces::tap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::lanes::event_loop::LoopBridge;
 use crate::lanes::fork;
@@ -27,6 +27,9 @@ pub fn find_caller(py: Python<'_>, lane: Lane) -> Box<Caller> {
         thread: this_thread(py),
         ..Caller::default()
     });
+    let Some(known) = KNOWN.get(py) else {
+        return found;
+    };
     // An asynchronous call is about to make the bridge anyway; a synchronous one leaves loops alone.
     let bridge = match lane {
         Lane::Asyncio => LoopBridge::of_running_loop(py).ok(),
@@ -34,14 +37,14 @@ pub fn find_caller(py: Python<'_>, lane: Lane) -> Box<Caller> {
     };
     let event_loop = match &bridge {
         Some(bridge) => Some(bridge.event_loop().bind(py).clone()),
-        None => running_loop(py),
+        None => running_loop(py, known),
     };
     if let Some(event_loop) = event_loop {
         let bridge = bridge.or_else(|| LoopBridge::known(&event_loop));
         found.loop_id = bridge.map(|bridge| bridge.lag().id);
-        found.task = current_task(&event_loop);
+        found.task = current_task(&event_loop, known);
     }
-    found.parent = parent(py);
+    found.parent = parent(py, known);
     found.span = tap::begin_span(found.parent.as_ref());
     found
 }
@@ -78,13 +81,36 @@ fn thread_name(py: Python<'_>) -> PyResult<Option<String>> {
     Ok(None)
 }
 
-fn running_loop(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    static GET_LOOP: PyOnceLock<Option<Py<PyAny>>> = PyOnceLock::new();
-    let get_loop = GET_LOOP.get_or_init(py, || {
-        let asyncio = py.import("asyncio").ok()?;
-        Some(asyncio.getattr("_get_running_loop").ok()?.unbind())
-    });
-    let event_loop = get_loop.as_ref()?.bind(py).call0().ok()?;
+/// What is asked for every time. It is looked up before the first call that needs it: a cell that is being filled when
+/// another thread forks would stay so in the child.
+struct Known {
+    get_running_loop: Py<PyAny>,
+    current_task: Py<PyAny>,
+    modules: Py<PyDict>,
+    task_attribute: Py<PyString>,
+    trace_module: Py<PyString>,
+    get_span_context: Py<PyString>,
+}
+
+static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
+
+/// Looks up what finding callers takes.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
+    let (asyncio, sys) = (py.import("asyncio")?, py.import("sys")?);
+    let known = Known {
+        get_running_loop: asyncio.getattr("_get_running_loop")?.unbind(),
+        current_task: asyncio.getattr("current_task")?.unbind(),
+        modules: sys.getattr("modules")?.cast_into::<PyDict>()?.unbind(),
+        task_attribute: PyString::intern(py, TASK_ATTRIBUTE).unbind(),
+        trace_module: PyString::intern(py, "opentelemetry.trace").unbind(),
+        get_span_context: PyString::intern(py, "get_span_context").unbind(),
+    };
+    let _ = KNOWN.set(py, known);
+    Ok(())
+}
+
+fn running_loop<'py>(py: Python<'py>, known: &Known) -> Option<Bound<'py, PyAny>> {
+    let event_loop = known.get_running_loop.bind(py).call0().ok()?;
     (!event_loop.is_none()).then_some(event_loop)
 }
 
@@ -92,18 +118,13 @@ fn running_loop(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 #[pyclass(frozen, module = "aerospike_py._aerospike")]
 struct TaskMark(Arc<Task>);
 
-fn current_task(event_loop: &Bound<'_, PyAny>) -> Option<Arc<Task>> {
-    static CURRENT_TASK: PyOnceLock<Option<Py<PyAny>>> = PyOnceLock::new();
+fn current_task(event_loop: &Bound<'_, PyAny>, known: &Known) -> Option<Arc<Task>> {
     let py = event_loop.py();
-    let current_task = CURRENT_TASK.get_or_init(py, || {
-        let asyncio = py.import("asyncio").ok()?;
-        Some(asyncio.getattr("current_task").ok()?.unbind())
-    });
-    let task = current_task.as_ref()?.bind(py).call1((event_loop,)).ok()?;
+    let task = known.current_task.bind(py).call1((event_loop,)).ok()?;
     if task.is_none() {
         return None;
     }
-    let name = pyo3::intern!(py, TASK_ATTRIBUTE);
+    let name = known.task_attribute.bind(py);
     if let Ok(Some(known)) = task.getattr_opt(name) {
         return Some(known.cast::<TaskMark>().ok()?.get().0.clone());
     }
@@ -180,7 +201,7 @@ fn parse(traceparent: &str) -> Option<Parent> {
     })
 }
 
-fn parent(py: Python<'_>) -> Option<Parent> {
+fn parent(py: Python<'_>, known: &Known) -> Option<Parent> {
     if NAMED.load(Ordering::Relaxed) {
         if let Some(named) = NAMED_PARENT
             .get(py)
@@ -189,7 +210,7 @@ fn parent(py: Python<'_>) -> Option<Parent> {
             return named.cast::<TraceParent>().ok()?.get().0;
         }
     }
-    match OpenTelemetry::find(py)? {
+    match OpenTelemetry::find(py, known)? {
         OpenTelemetry::Direct { context, key } => {
             let context = value_of(context.bind(py))?;
             let span = context
@@ -197,10 +218,10 @@ fn parent(py: Python<'_>) -> Option<Parent> {
                 .ok()?
                 .get_item(key.bind(py))
                 .ok()??;
-            parent_of(&span)
+            parent_of(&span, known)
         }
         OpenTelemetry::Public { get_current_span } => {
-            parent_of(&get_current_span.bind(py).call0().ok()?)
+            parent_of(&get_current_span.bind(py).call0().ok()?, known)
         }
     }
 }
@@ -227,20 +248,13 @@ enum OpenTelemetry {
 }
 
 impl OpenTelemetry {
-    fn find(py: Python<'_>) -> Option<&'static OpenTelemetry> {
+    fn find(py: Python<'_>, known: &Known) -> Option<&'static OpenTelemetry> {
         static FOUND: OnceLock<OpenTelemetry> = OnceLock::new();
-        static MODULES: PyOnceLock<Option<Py<PyDict>>> = PyOnceLock::new();
         if let Some(found) = FOUND.get() {
             return Some(found);
         }
-        let modules = MODULES.get_or_init(py, || {
-            let modules = py.import("sys").ok()?.getattr("modules").ok()?;
-            Some(modules.cast_into::<PyDict>().ok()?.unbind())
-        });
-        let modules = modules.as_ref()?.bind(py);
-        let trace = modules
-            .get_item(pyo3::intern!(py, "opentelemetry.trace"))
-            .ok()??;
+        let modules = known.modules.bind(py);
+        let trace = modules.get_item(&known.trace_module).ok()??;
         // Half imported: it is there the next time.
         let get_current_span = trace.getattr("get_current_span").ok()?;
         let direct = || -> PyResult<OpenTelemetry> {
@@ -267,11 +281,9 @@ impl OpenTelemetry {
     }
 }
 
-fn parent_of(span: &Bound<'_, PyAny>) -> Option<Parent> {
+fn parent_of(span: &Bound<'_, PyAny>, known: &Known) -> Option<Parent> {
     let py = span.py();
-    let context = span
-        .call_method0(pyo3::intern!(py, "get_span_context"))
-        .ok()?;
+    let context = span.call_method0(known.get_span_context.bind(py)).ok()?;
     // A span context is a tuple of these with properties on top, which are ten times as slow.
     let (trace_id, span_id, remote, flags) = match context.cast::<PyTuple>() {
         Ok(fields) if fields.len() >= 4 => (

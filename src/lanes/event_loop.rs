@@ -15,6 +15,7 @@ use pyo3::types::PyDict;
 
 use crate::lanes::awaitable::operation_told;
 use crate::lanes::notifier;
+use crate::lanes::outward;
 use crate::lanes::progress::Shared;
 use crate::lanes::resumption::Resumptions;
 use crate::lanes::watch::Watch;
@@ -242,23 +243,20 @@ impl LoopBridge {
     ) -> PyResult<()> {
         let keywords = PyDict::new(py);
         keywords.set_item(pyo3::intern!(py, "context"), context)?;
-        self.call_soon
-            .bind(py)
-            .call((callback, argument), Some(&keywords))?;
-        Ok(())
+        let arguments = [callback.bind(py), argument];
+        outward::call(self.call_soon.bind(py), arguments, Some(&keywords)).map(drop)
     }
 
     /// `loop.call_soon(callback)`.
     pub fn call_soon_alone(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
-        self.call_soon.bind(py).call1((callback,)).map(drop)
+        let call_soon = self.call_soon.bind(py);
+        outward::call(call_soon, [callback.bind(py)], None).map(drop)
     }
 
     /// Whether the loop is in asyncio's debug mode.
     pub fn is_debugged(&self, py: Python<'_>) -> bool {
-        let asked = self
-            .event_loop
-            .bind(py)
-            .call_method0(pyo3::intern!(py, "get_debug"));
+        let event_loop = self.event_loop.bind(py);
+        let asked = outward::call_method(pyo3::intern!(py, "get_debug"), [event_loop]);
         asked.is_ok_and(|debugged| debugged.is_truthy().unwrap_or(false))
     }
 

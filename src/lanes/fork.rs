@@ -47,12 +47,12 @@ struct Locks {
 }
 
 thread_local! {
-    /// In a box: the memory that is at hand for the thread-locals of a loaded module is small.
+    /// On the heap, because the memory that all libraries of a process share for their thread-locals is small.
     static LOCKS: RefCell<Option<Box<Locks>>> = const { RefCell::new(None) };
 }
 
 extern "C" fn before_fork() {
-    let locks = Locks {
+    let locks = Box::new(Locks {
         _polls: aerospike_rt::whole::hold(),
         _running: lock_running(),
         _bridges: lock_bridges(),
@@ -69,8 +69,8 @@ extern "C" fn before_fork() {
         _permit_waits: lock_permit_waits(),
         _book: lock_book(),
         _stages: hold(),
-    };
-    let _ = LOCKS.try_with(|held| held.replace(Some(Box::new(locks))));
+    });
+    let _ = LOCKS.try_with(|held| held.replace(Some(locks)));
 }
 
 extern "C" fn in_parent() {

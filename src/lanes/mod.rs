@@ -11,6 +11,7 @@ pub mod driven;
 pub mod event_loop;
 pub mod fork;
 pub mod notifier;
+pub mod outward;
 pub mod progress;
 pub mod resumption;
 pub mod runtime;

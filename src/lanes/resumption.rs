@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use crate::lanes::event_loop::LoopBridge;
+use crate::lanes::outward;
 use crate::lanes::progress::Callback;
 use crate::probes::observer;
 
@@ -18,6 +19,20 @@ const WAKEUP: &str = "task_wakeup";
 struct Resumption {
     callback: Callback,
     operation: Py<PyAny>,
+}
+
+impl Resumption {
+    fn run(self, py: Python<'_>) -> PyResult<()> {
+        let Callback { function, context } = self.callback;
+        observer::next_step(py, &function);
+        let arguments = [&context, &function, &self.operation].map(|object| object.bind(py));
+        let result = outward::call_method(pyo3::intern!(py, "run"), arguments);
+        // With the function goes its task, if it has come to its end, and whoever watches that is told.
+        for object in [function, context, self.operation] {
+            outward::let_go(py, object);
+        }
+        result.map(drop)
+    }
 }
 
 /// The tasks that wait for their loop, first come first.
@@ -70,10 +85,7 @@ impl Resumptions {
             let Some(next) = self.lock().pop_front() else {
                 return Ok(());
             };
-            observer::next_step(py, &next.callback.function);
-            let context = next.callback.context.bind(py);
-            let arguments = (next.callback.function, next.operation);
-            context.call_method1(pyo3::intern!(py, "run"), arguments)?;
+            next.run(py)?;
         }
     }
 

@@ -16,6 +16,8 @@ UNATTRIBUTED = 0.05
 DROPPED = 0.01
 THROTTLED = 0.02
 WARM_UP = 2.0
+# One slow operation is no slow start.
+FIRST_ONES = 5
 
 
 def retried_share(evidence: Evidence, group: GroupAnalysis) -> float:
@@ -31,7 +33,9 @@ def small_pool(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         retried = retried_share(evidence, group)
-        if retried >= RETRIED:
+        # A connection that broke has to be opened anew: that wait is a consequence of the failure.
+        broken = group.breakdown.outcomes.get("connection", 0)
+        if retried >= RETRIED or broken >= FAILED * group.breakdown.count:
             return None
         return (
             f"{share(retried)} of its operations were tried again, so these are waits for a"
@@ -110,7 +114,8 @@ def failures(evidence: Evidence) -> list[Candidate]:
         )
         found.append(
             Candidate(
-                part * min(number / figures.count, 1.0),
+                # Like time-outs: with a tenth of its operations failing, no latency matters more.
+                part * min(10 * number / figures.count, 1.0),
                 [f"{group.name}: {share(number / figures.count)} failed: {kinds}"],
                 None,
                 group.name,
@@ -159,7 +164,8 @@ def throttled(evidence: Evidence) -> list[Candidate]:
     quota = f"; the quota is {'/'.join(f'{value:g}' for value in quotas)} cores" if quotas else ""
     return [
         Candidate(
-            min(2 * part + 0.2, 1.0),
+            # A stop hits whatever stage is running, so other verdicts about the tail are its consequences.
+            min(5 * part + 0.2, 1.0),
             [
                 f"the process stood still for {analysis.throttled_seconds:.2f} s of"
                 f" {analysis.seconds:.1f} s ({share(part)}){periods}{quota}"
@@ -188,7 +194,7 @@ def cold_start(evidence: Evidence) -> list[Candidate]:
         trend = group.trend
         early = [one for one in trend.slices if one.start_ns < trend.slices[0].start_ns + trend.warm_up_ns]
         operations = sum(one.count for one in early)
-        if trend.warm_up_factor < WARM_UP or not operations:
+        if trend.warm_up_factor < WARM_UP or operations < FIRST_ONES:
             continue
         spent = sum(one.count * one.mean_ns for one in early)
         extra = spent * (1 - 1 / trend.warm_up_factor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aerospike_py_analysis.analysis import GroupAnalysis
 from aerospike_py_analysis.culprits import Blame, Culprit
 from aerospike_py_analysis.stages import GIL_WAITS, LOOP_WAITS
-from aerospike_py_analysis.verdicts.rule import Candidate, Effect, Evidence, by_stages
+from aerospike_py_analysis.verdicts.rule import IN_STRETCHES, Candidate, Effect, Evidence, by_stages
 from aerospike_py_analysis.wording import count, share, time
 
 # A callback of this length is slow by itself; shorter ones block the loop by their number.
@@ -15,6 +15,10 @@ CULPRIT_PART = 0.25
 GATHERED = 0.2
 SAVED = 0.2
 SMALL_BATCH = 8
+# Independent tasks start together when a blocked loop goes on, but not so many.
+FEWEST_CALLS = 5
+# Stretches come behind causes that hold for all of a recording and explain as much.
+STRETCHES = 0.9
 
 
 def blamed(evidence: Evidence, waits: tuple[str, ...]) -> Blame | None:
@@ -46,7 +50,8 @@ def slow_culprits(evidence: Evidence) -> list[Culprit]:
     waits = blamed(evidence, LOOP_WAITS)
     if waits is None:
         return []
-    return [one for one in waits.culprits if one.longest_ns >= SLOW_CALLBACK_NS and one.share >= CULPRIT_PART]
+    # The typical run counts: a busy machine makes any callback's longest one long.
+    return [one for one in waits.culprits if one.typical_ns >= SLOW_CALLBACK_NS and one.share >= CULPRIT_PART]
 
 
 def slow_callback(evidence: Evidence) -> list[Candidate]:
@@ -92,11 +97,16 @@ def gathered(evidence: Evidence, small: bool) -> list[Candidate]:
         per_call = keys.get(one.operation, 1.0)
         if (per_call > 1.5) != small or per_call > SMALL_BATCH:
             continue
-        if one.calls_share < GATHERED or one.saved_ns < SAVED * one.took_ns or one.bursts < 5:
+        if (
+            one.calls_share < GATHERED
+            or one.saved_ns < SAVED * one.took_ns
+            or min(one.bursts, one.calls_per_burst) < FEWEST_CALLS
+        ):
             continue
         found.append(
             Candidate(
-                one.calls_share * one.saved_ns / one.took_ns,
+                # Calls that one batch makes needless: each of them can meet the tail.
+                one.calls_share * (1 - 1 / one.calls_per_burst),
                 [
                     f"{one.operation}: {share(one.calls_share)} of all operations were made in"
                     f" {count(one.bursts)} bursts of {one.calls_per_burst:.1f} calls"
@@ -123,17 +133,20 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
         trend = group.trend
         warm = trend.slices[0].start_ns + trend.warm_up_ns if trend.slices else 0
         bursts = [trend.slices[i] for i in trend.bursts if trend.slices[i].start_ns >= warm]
-        if not bursts or len(bursts) > len(trend.slices) / 4:
+        in_them = evidence.tail_in_stretches(group)
+        if not bursts or (len(bursts) > len(trend.slices) / 4 and in_them < IN_STRETCHES):
             continue
         worst = max(bursts, key=lambda one: one.p99_ns)
         operations = sum(one.count for one in bursts)
         found.append(
             Candidate(
-                part * min(operations / group.breakdown.count, 0.2),
+                part
+                * (STRETCHES * in_them if in_them >= IN_STRETCHES else min(operations / group.breakdown.count, 0.2)),
                 [
                     f"{group.name}: {len(bursts)} of {len(trend.slices)} slices of"
                     f" {time(trend.width_ns)} are slow; the worst begins"
-                    f" {time(worst.start_ns)} into the recording with a p99 of {time(worst.p99_ns)}"
+                    f" {time(worst.start_ns)} into the recording with a p99 of {time(worst.p99_ns)};"
+                    f" those that are slow throughout hold {share(in_them)} of the slowest 1 %"
                 ],
                 None,
                 group.name,

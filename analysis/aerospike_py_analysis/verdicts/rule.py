@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from aerospike_py_analysis.analysis import Analysis, GroupAnalysis
 from aerospike_py_analysis.profile import Group, Profile
+from aerospike_py_analysis.trends import BURST
 from aerospike_py_analysis.wording import interval, share, time
 
 # A stage is worth a verdict from this part of the p99 on, or from this part of all time.
@@ -17,6 +20,11 @@ GROUP_PART = 0.02
 FEWEST = 50
 # Part of the slowest operations that are among the first ones, from which on they are a slow start.
 SLOW_START = 0.7
+# Part of the slowest operations that are in few stretches of time, from which on something happened at these times.
+IN_STRETCHES = 0.7
+SLICES_IN_A_ROW = 3
+# Stages that add less than this to an operation are not worth a verdict, whatever their part.
+LEAST_NS = 100_000
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,42 @@ class Evidence:
         early = tail & (one.rows["start_ns"] < end)
         return float(one.weights[early].sum()) >= SLOW_START * float(one.weights[tail].sum())
 
+    def tail_in_stretches(self, group: GroupAnalysis) -> float:
+        """The part of a group's slowest operations that are in stretches of time which are few and slow throughout.
+
+        The median of a stretch tells: a heavy tail makes some operations of any stretch slow, and its p99 with them.
+        """
+        trend = group.trend
+        typical = np.median([one.p50_ns for one in trend.slices]) if trend.slices else 0.0
+        slow = [i for i in trend.bursts if trend.slices[i].p50_ns > BURST * typical]
+        warm = trend.slices[0].start_ns + trend.warm_up_ns if trend.slices else 0
+        slow = lasting([i for i in slow if trend.slices[i].start_ns >= warm])
+        if not slow or len(slow) > len(trend.slices) / 4:
+            return 0.0
+        one = self.profile_of(group)
+        tail = one.rows["duration_ns"] >= group.breakdown.p99_ns
+        begins = np.array([trend.slices[i].start_ns for i in slow]) + self.profile.first_ns
+        at = one.rows["start_ns"][tail]
+        before = np.searchsorted(begins, at, side="right") - 1
+        inside = (before >= 0) & (at < begins[np.maximum(before, 0)] + trend.width_ns)
+        return float(one.weights[tail][inside].sum()) / float(one.weights[tail].sum())
+
     def profile_of(self, group: GroupAnalysis) -> Group:
         """The profile of a group."""
         key = (group.breakdown.operation, group.breakdown.lane)
         return next(one for one in self.profile.groups if (one.operation, one.lane) == key)
+
+
+def lasting(slices: list[int]) -> list[int]:
+    """Those of some slices that have others before or behind them: a slice with few operations is slow by chance."""
+    found: list[int] = []
+    run: list[int] = []
+    for one in [*slices, -1]:
+        if run and one != run[-1] + 1:
+            found += run if len(run) >= SLICES_IN_A_ROW else []
+            run = []
+        run.append(one)
+    return found
 
 
 @dataclass(frozen=True)
@@ -110,11 +150,15 @@ class StageWeight:
     high_ns: float
     tail_part: float
     time_part: float
+    mean_ns: float
+    # Whether they matter in the median operation, too.
+    at_median: bool
 
     @property
     def matters(self) -> bool:
         """Whether they are worth a verdict."""
-        return self.tail_part >= TAIL_PART or self.time_part >= TIME_PART
+        tail = self.tail_part >= TAIL_PART and self.tail_ns >= LEAST_NS
+        return tail or (self.time_part >= TIME_PART and self.mean_ns >= LEAST_NS)
 
 
 def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
@@ -129,6 +173,8 @@ def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
         sum(part.high_ns for part in parts),
         max(added, 0.0) / tail.to_ns if tail.to_ns else 0.0,
         sum(one.share for one in figures),
+        sum(one.share for one in figures) * group.breakdown.mean_ns,
+        sum(part.from_ns for part in parts) >= max(TIME_PART * tail.from_ns, LEAST_NS),
     )
 
 
@@ -149,6 +195,9 @@ def by_stages(
     for group, part in evidence.groups():
         weight = weigh(group, stages)
         if not weight.matters or evidence.starts_slowly(group):
+            continue
+        # A tail that is made at certain times is a matter of these times, not of the stage.
+        if not weight.at_median and evidence.tail_in_stretches(group) >= IN_STRETCHES:
             continue
         more = fits(group)
         if more is None:

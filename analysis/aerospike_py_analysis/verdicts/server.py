@@ -6,7 +6,7 @@ import numpy as np
 
 from aerospike_py_analysis.analysis import GroupAnalysis
 from aerospike_py_analysis.dimensions import Value
-from aerospike_py_analysis.model import NONE
+from aerospike_py_analysis.model import NONE, Ints
 from aerospike_py_analysis.profile import Group
 from aerospike_py_analysis.tail import Ordered
 from aerospike_py_analysis.verdicts.rule import Candidate, Effect, Evidence, by_stages
@@ -20,7 +20,11 @@ SLOWER = 1.5
 LAST_LIFT = 1.5
 # Heavy-tailed: the p99 of network_wait is this many times its p50.
 HEAVY = 3.0
-# A reply that takes this long at the median is late.
+# A node is slower than others by more than chance from this many standard errors on.
+STANDARD_ERRORS = 5.0
+# What a byte takes on a gigabit network: a wait of this length is what a reply of its size takes anyway.
+BYTE_NS = 8.0
+# A reply that takes this long is late.
 LATE_NS = 1_000_000
 # Replies from this size on are large rather than slow.
 LARGE_BYTES = 128 * 1024
@@ -31,7 +35,7 @@ def slow_node(evidence: Evidence) -> list[Candidate]:
     found = []
     for group, part in evidence.groups():
         figures = group.breakdown
-        value = slowest_node(group)
+        value = slowest_node(evidence, group)
         if value is None:
             continue
         rest = without_node(evidence.profile_of(group), evidence, value.value)
@@ -53,7 +57,7 @@ def slow_node(evidence: Evidence) -> list[Candidate]:
     return found + slow_node_of_batches(evidence)
 
 
-def slowest_node(group: GroupAnalysis) -> Value | None:
+def slowest_node(evidence: Evidence, group: GroupAnalysis) -> Value | None:
     """The node that stands out, if one does."""
     nodes = next((dimension for dimension in group.dimensions if dimension.name == "node"), None)
     if nodes is None:
@@ -62,9 +66,25 @@ def slowest_node(group: GroupAnalysis) -> Value | None:
     worst, others = values[0], values[1:]
     count = sum(value.count for value in others)
     mean = sum(value.mean_ns * value.count for value in others) / count
-    if worst.excess_stage in NETWORK and worst.mean_ns > SLOWER * mean and worst.lift > 1:
-        return worst
-    return None
+    if worst.excess_stage not in NETWORK or worst.mean_ns <= SLOWER * mean or worst.lift <= 1:
+        return None
+    # A few very slow operations, wherever they happen to be, make one node's mean the highest.
+    one = evidence.profile_of(group)
+    here = one.rows["node"] == evidence.profile.recording.vocabulary.code(worst.value)
+    error = np.hypot(standard_error(one.rows["duration_ns"][here]), standard_error(one.rows["duration_ns"][~here]))
+    return worst if worst.mean_ns - mean > STANDARD_ERRORS * error else None
+
+
+def standard_error(values: Ints) -> float:
+    """The standard error of a mean."""
+    return float(np.std(values) / np.sqrt(max(values.size, 1)))
+
+
+def size_explains(group: GroupAnalysis) -> bool:
+    """Whether replies are so large that their size explains the wait for them: the server reads a record first."""
+    size = group.breakdown.bytes_received_mean
+    wait = group.breakdown.stage("network_wait")
+    return size >= LARGE_BYTES and wait is not None and wait.total_ns / group.breakdown.count <= size * BYTE_NS
 
 
 def without_node(group: Group, evidence: Evidence, node: str) -> tuple[float, float, float] | None:
@@ -115,7 +135,9 @@ def heavy_tailed_server(evidence: Evidence) -> list[Candidate]:
 
     def fits(group: GroupAnalysis) -> str | None:
         wait = group.breakdown.stage("network_wait")
-        if wait is None or wait.p99_ns < HEAVY * wait.p50_ns or slowest_node(group) is not None:
+        if wait is None or wait.p99_ns < max(HEAVY * wait.p50_ns, LATE_NS) or size_explains(group):
+            return None
+        if slowest_node(evidence, group) is not None:
             return None
         return f"its network_wait is {time(wait.p50_ns)} at p50 and {time(wait.p99_ns)} at p99; no node stands out"
 
@@ -133,7 +155,9 @@ def slow_server(evidence: Evidence) -> list[Candidate]:
         wait = group.breakdown.stage("network_wait")
         if wait is None or wait.share < 0.5 or wait.p50_ns < LATE_NS or wait.p99_ns >= HEAVY * wait.p50_ns:
             return None
-        if slowest_node(group) is not None or (group.breakdown.keys_mean > 1 and slow_node_of_batches(evidence)):
+        if size_explains(group) or slowest_node(evidence, group) is not None:
+            return None
+        if group.breakdown.keys_mean > 1 and slow_node_of_batches(evidence):
             return None
         return f"half of its operations wait longer than {time(wait.p50_ns)} for the first byte"
 
@@ -157,11 +181,16 @@ def slow_replies(evidence: Evidence) -> list[Candidate]:
 def large_replies(evidence: Evidence) -> list[Candidate]:
     """Replies so large that reading and decoding them takes the time."""
 
-    def fits(group: GroupAnalysis) -> str | None:
+    def fits(group: GroupAnalysis, explained: bool) -> str | None:
         size = group.breakdown.bytes_received_mean
-        return f"its replies have {size / 1024:.0f} KiB in the mean" if size >= LARGE_BYTES else None
+        if size < LARGE_BYTES or size_explains(group) is not explained:
+            return None
+        return f"its replies have {size / 1024:.0f} KiB in the mean"
 
-    return by_stages(evidence, ("network_read", "decode", "to_dict"), fits)
+    stages = ("network_read", "decode", "to_dict")
+    return by_stages(evidence, stages, lambda group: fits(group, False)) + by_stages(
+        evidence, ("network_wait", *stages), lambda group: fits(group, True)
+    )
 
 
 def slow_writes(evidence: Evidence) -> list[Candidate]:

@@ -20,7 +20,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "heavy_tailed_server", "The server has a heavy tail",
-        "network_wait making the tail on all nodes alike",
+        "network_wait making the tail on all nodes alike, with a p99 of more than a millisecond",
         "Compare with the server's own latency histograms; if those are fine, it is the network path.",
         "tail", server.heavy_tailed_server,
     ),
@@ -87,7 +87,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "slow_callback", "A callback blocks the event loop",
-        "a callback of ten milliseconds or more that ran while operations waited for the loop",
+        "a callback that typically takes ten milliseconds or more and ran while operations waited for the loop",
         "Move that callback's work off the loop (a thread, a process), or break it up.",
         "blame", interpreter.slow_callback,
     ),

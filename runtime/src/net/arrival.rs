@@ -94,7 +94,7 @@ fn remember(unstamped: &AtomicU32, stamped: bool, asked_for: u64) {
             unstamped.store(KNOWN, Ordering::Relaxed);
         }
     } else if asked_for >= GRACE_NS {
-        let more = |count: u32| (count < PATIENCE).then_some(count + 1);
+        let more = |count: u32| (count < PATIENCE).then(|| count + 1);
         let _ = unstamped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 }

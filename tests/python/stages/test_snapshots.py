@@ -125,6 +125,19 @@ def test_folded_stacks_and_their_picture_weigh_the_wall_time(drivers, lane):
         assert any(title.startswith(frame) for title in titles), frame
 
 
+def test_a_flamegraph_shows_what_has_changed():
+    later = "get;sync;network_wait 80\nget;sync;decode 20"
+    picture = aerospike_py.flamegraph_svg(later, "Later", before="get;sync;network_wait 20\nget;sync;decode 80")
+    grown, shrunk = (picture.split(f"<title>{name}")[1].split("/>")[0] for name in ("network_wait", "decode"))
+    assert grown.count("fill=") == shrunk.count("fill=") == 1
+    red, _, blue = (int(part) for part in grown.split("rgb(")[1].split(")")[0].split(","))
+    assert red > blue
+    red, _, blue = (int(part) for part in shrunk.split("rgb(")[1].split(")")[0].split(","))
+    assert blue > red
+    with pytest.raises(aerospike_py.InvalidArgError):
+        aerospike_py.flamegraph_svg(later, "Later", before="")
+
+
 def test_a_snapshot_survives_json(drivers):
     drivers["sync", 3].call("batch_read", KEYS)
     dictionary = assert_partition(aerospike_py.stage_snapshot()).to_dict()

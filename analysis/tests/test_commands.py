@@ -1,0 +1,76 @@
+"""Commands beside reports: flamegraphs, the server, the doctor, the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aerospike_py_analysis.cli import main
+from aerospike_py_analysis.flamegraph import folded
+from aerospike_py_analysis.profile import profile
+from aerospike_py_analysis.recording import Recording
+from situations import planted
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trace")
+    planted("slow_node").write(folder)
+    return folder
+
+
+def weights(lines: list[str]) -> dict[str, int]:
+    return {stack: int(weight) for stack, _, weight in (line.rpartition(" ") for line in lines)}
+
+
+def test_folded_stacks_add_up_to_the_wall_time(trace: Path) -> None:
+    summed = profile(Recording([trace]))
+    for by in (("operation", "lane", "stage", "node"), ("stage",), ("node", "stage")):
+        assert sum(weights(folded(summed, by)).values()) == pytest.approx(summed.total_ns, rel=1e-6)
+    (group, *_) = summed.groups
+    by_stage = weights(folded(summed, ("operation", "stage")))
+    position = group.stages.index("network_wait")
+    assert by_stage[f"{group.operation};network_wait"] == pytest.approx(float(group.sums[position]), abs=1)
+
+
+def test_the_tail_holds_only_slow_operations(trace: Path) -> None:
+    summed = profile(Recording([trace]))
+    slow, all_of_them = (sum(weights(folded(summed, tail=tail, each=True)).values()) for tail in (0.99, None))
+    assert slow > 2 * all_of_them
+
+
+def test_flamegraphs_are_drawn(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "flame.svg"
+    assert main(["flamegraph", str(trace), "-o", str(output), "--tail", "0.99", "--by", "stage,node"]) == 0
+    assert "network_wait" in output.read_text()
+    assert main(["flamegraph", str(trace), "-o", str(output), "--diff", str(trace)]) == 0
+    assert "network_wait" in output.read_text()
+    capsys.readouterr()
+    assert main(["flamegraph", str(trace), "--format", "folded", "--by", "stage"]) == 0
+    assert "network_wait " in capsys.readouterr().out
+    assert main(["flamegraph", str(trace), "--format", "folded", "--by", "stage", "--diff", str(trace)]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        _, before, after = line.rsplit(" ", 2)
+        assert before == after
+    with pytest.raises(SystemExit):
+        main(["flamegraph", str(trace), "--by", "colour"])
+
+
+def test_the_doctor_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "the patched runtime is active" in said
+    assert "GIL:" in said
+
+
+def test_serve_passes_options_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--nodes", "no number"])
+    assert "--nodes" in capsys.readouterr().err
+
+
+def test_the_demo_finds_its_slow_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "One node is slow" in said
+    assert (tmp_path / "report.html").exists()
