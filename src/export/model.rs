@@ -52,10 +52,10 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// What a histogram's whole numbers are multiplied with.
-    pub fn scale(self) -> f64 {
+    /// How many of a histogram's whole numbers make one.
+    pub fn parts(self) -> f64 {
         match self {
-            Unit::Seconds => 1e-9,
+            Unit::Seconds => 1e9,
             Unit::One | Unit::Bytes => 1.0,
         }
     }

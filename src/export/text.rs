@@ -102,7 +102,7 @@ impl Encoder<'_> {
             Value::Histogram(histogram) => {
                 self.buckets(name, &labels, unit, histogram)?;
                 let (sum, count) = (
-                    histogram.counts.sum as f64 * unit.scale(),
+                    histogram.counts.sum as f64 / unit.parts(),
                     histogram.counts.count(),
                 );
                 writeln!(self.text, "{name}_sum{braced} {sum}")?;
@@ -122,7 +122,7 @@ impl Encoder<'_> {
         let cumulated = histogram.counts.at_most_each(histogram.limits);
         let mut above = 0;
         for (limit, count) in histogram.limits.iter().zip(cumulated) {
-            let le = *limit as f64 * unit.scale();
+            let le = *limit as f64 / unit.parts();
             // A whole number needs its point, so that the label is the same in both formats.
             write!(
                 self.text,
@@ -161,7 +161,7 @@ impl Encoder<'_> {
         hexadecimal(self.text, &exemplar.trace_id)?;
         self.text.push_str("\",span_id=\"");
         hexadecimal(self.text, &exemplar.span_id)?;
-        let value = exemplar.nanos as f64 * unit.scale();
+        let value = exemplar.nanos as f64 / unit.parts();
         write!(self.text, "\"}} {value} {:.3}", exemplar.unix_seconds)
     }
 }

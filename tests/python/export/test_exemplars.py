@@ -60,5 +60,5 @@ def test_traced_operations_are_exemplars_of_their_bucket():
         assert len(sample.exemplar.labels["span_id"]) == 16
         assert int(sample.exemplar.labels["trace_id"], 16)
         assert 0 < sample.exemplar.value <= float(sample.labels["le"])
-        assert sample.exemplar.timestamp > 1_500_000_000
+        assert float(sample.exemplar.timestamp) > 1_500_000_000
     assert len({sample.exemplar.labels["trace_id"] for sample in found}) == len(found)
