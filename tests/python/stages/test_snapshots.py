@@ -72,7 +72,8 @@ def test_percentiles_are_those_of_the_exact_values(drivers, one_node, lane):
     entry = assert_partition(aerospike_py.stage_snapshot()).operation("get", lane)
     for figures, name in ((entry.wall, "wall"), (entry.stages["network_wait"], "network_wait")):
         running = totals[name]
-        exact = sorted(after - before for before, after in itertools.pairwise(running))
+        # A reply that came while the thread was still at its write has not been waited for: such a stage has no value.
+        exact = sorted(after - before for before, after in itertools.pairwise(running) if after > before)
         assert exact[-1] > 5 * exact[len(exact) // 4]
         for quantile, reported in ((0.5, figures.p50_ns), (0.9, figures.p90_ns), (0.99, figures.p99_ns)):
             wanted = exact[math.ceil(quantile * len(exact)) - 1]
