@@ -31,6 +31,7 @@ BRIDGE: tuple[str, ...] = (
     "src/convert/",
     "src/embedded.rs",
     "src/exceptions.rs",
+    "src/interned.rs",
     "src/lanes/",
     "src/lib.rs",
     "src/metrics_api.rs",

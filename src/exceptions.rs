@@ -133,10 +133,10 @@ fn class_of(py: Python<'_>, kind: Kind) -> PyResult<Bound<'_, PyType>> {
 fn raised(py: Python<'_>, kind: Kind, code: i32, in_doubt: bool, message: &str) -> PyResult<PyErr> {
     let exception = class_of(py, kind)?.call1((message,))?;
     if code != NO_SERVER_CODE {
-        exception.setattr(pyo3::intern!(py, "result_code"), code)?;
+        exception.setattr(crate::interned::interned!(py, "result_code"), code)?;
     }
     if in_doubt {
-        exception.setattr(pyo3::intern!(py, "in_doubt"), true)?;
+        exception.setattr(crate::interned::interned!(py, "in_doubt"), true)?;
     }
     Ok(PyErr::from_value(exception))
 }

@@ -11,6 +11,7 @@ mod embedded;
 mod error;
 mod exceptions;
 mod export;
+mod interned;
 mod lanes;
 mod logs;
 mod metrics_api;

@@ -234,17 +234,20 @@ impl LazyBatchRecords {
 
     /// Return the user keys of the dictionary view.
     fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.dict(py)?.call_method0(pyo3::intern!(py, "keys"))
+        self.dict(py)?
+            .call_method0(crate::interned::interned!(py, "keys"))
     }
 
     /// Return the bins of the dictionary view.
     fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.dict(py)?.call_method0(pyo3::intern!(py, "values"))
+        self.dict(py)?
+            .call_method0(crate::interned::interned!(py, "values"))
     }
 
     /// Return pairs of user key and bins of the dictionary view.
     fn items<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.dict(py)?.call_method0(pyo3::intern!(py, "items"))
+        self.dict(py)?
+            .call_method0(crate::interned::interned!(py, "items"))
     }
 
     /// Return the bins of a user key, or `default` if the dictionary view does not have it.

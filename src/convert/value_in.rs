@@ -124,7 +124,7 @@ pub fn bytes_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>>
         return Ok(Some(bytes.to_vec()));
     }
     if object.cast::<PyMemoryView>().is_ok() {
-        let bytes = object.call_method0(pyo3::intern!(object.py(), "tobytes"))?;
+        let bytes = object.call_method0(crate::interned::interned!(object.py(), "tobytes"))?;
         return Ok(Some(bytes.cast::<PyBytes>()?.as_bytes().to_vec()));
     }
     Ok(None)

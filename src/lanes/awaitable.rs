@@ -220,8 +220,8 @@ impl Operation {
         let context = match context {
             Some(context) => context,
             None => py
-                .import(pyo3::intern!(py, "contextvars"))?
-                .call_method0(pyo3::intern!(py, "copy_context"))?
+                .import(crate::interned::interned!(py, "contextvars"))?
+                .call_method0(crate::interned::interned!(py, "copy_context"))?
                 .unbind(),
         };
         let shared = slf.get().shared()?;

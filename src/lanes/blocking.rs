@@ -106,8 +106,10 @@ fn is_main_thread(py: Python<'_>) -> bool {
     }
     let ask = || -> PyResult<bool> {
         let threading = py.import("threading")?;
-        let main_thread =
-            outward::call_method(pyo3::intern!(py, "main_thread"), [threading.as_any()])?;
+        let main_thread = outward::call_method(
+            crate::interned::interned!(py, "main_thread"),
+            [threading.as_any()],
+        )?;
         let main: u64 = main_thread.getattr("ident")?.extract()?;
         Ok(threading.call_method0("get_ident")?.extract::<u64>()? == main)
     };

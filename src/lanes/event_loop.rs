@@ -198,7 +198,10 @@ impl LoopBridge {
     pub fn schedule_drain(self: &Arc<Self>, py: Python<'_>) {
         let scheduled = Py::new(py, Drain::passing(self)).and_then(|drain| {
             let event_loop = self.event_loop.bind(py);
-            event_loop.call_method1(pyo3::intern!(py, "call_soon_threadsafe"), (drain,))
+            event_loop.call_method1(
+                crate::interned::interned!(py, "call_soon_threadsafe"),
+                (drain,),
+            )
         });
         // A loop refuses for one reason only: it has been closed.
         if scheduled.is_err() {
@@ -242,7 +245,7 @@ impl LoopBridge {
         context: &Py<PyAny>,
     ) -> PyResult<()> {
         let keywords = PyDict::new(py);
-        keywords.set_item(pyo3::intern!(py, "context"), context)?;
+        keywords.set_item(crate::interned::interned!(py, "context"), context)?;
         let arguments = [callback.bind(py), argument];
         outward::call(self.call_soon.bind(py), arguments, Some(&keywords)).map(drop)
     }
@@ -256,7 +259,7 @@ impl LoopBridge {
     /// Whether the loop is in asyncio's debug mode.
     pub fn is_debugged(&self, py: Python<'_>) -> bool {
         let event_loop = self.event_loop.bind(py);
-        let asked = outward::call_method(pyo3::intern!(py, "get_debug"), [event_loop]);
+        let asked = outward::call_method(crate::interned::interned!(py, "get_debug"), [event_loop]);
         asked.is_ok_and(|debugged| debugged.is_truthy().unwrap_or(false))
     }
 

@@ -523,7 +523,10 @@ impl Drop for Shared {
 /// Raising the same exception once more would add to its traceback every time.
 fn raise_again(py: Python<'_>, error: Py<PyBaseException>) -> PyErr {
     let error = error.into_bound(py);
-    match error.call_method1(pyo3::intern!(py, "with_traceback"), (py.None(),)) {
+    match error.call_method1(
+        crate::interned::interned!(py, "with_traceback"),
+        (py.None(),),
+    ) {
         Ok(error) => PyErr::from_value(error),
         Err(failure) => failure,
     }

@@ -26,7 +26,7 @@ impl Resumption {
         let Callback { function, context } = self.callback;
         observer::next_step(py, &function);
         let arguments = [&context, &function, &self.operation].map(|object| object.bind(py));
-        let result = outward::call_method(pyo3::intern!(py, "run"), arguments);
+        let result = outward::call_method(crate::interned::interned!(py, "run"), arguments);
         // With the function goes its task, if it has come to its end, and whoever watches that is told.
         for object in [function, context, self.operation] {
             outward::let_go(py, object);
@@ -107,7 +107,7 @@ fn is_wakeup(callback: &Bound<'_, PyAny>) -> bool {
     if address != 0 && KNOWN.load(Ordering::Relaxed) == address {
         return true;
     }
-    let name = function.getattr(pyo3::intern!(callback.py(), "__name__"));
+    let name = function.getattr(crate::interned::interned!(callback.py(), "__name__"));
     let is_wakeup = name.is_ok_and(|name| name.eq(WAKEUP).unwrap_or(false));
     if is_wakeup {
         KNOWN.store(address, Ordering::Relaxed);

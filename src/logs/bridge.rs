@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use tracing_subscriber::layer::SubscriberExt;
@@ -155,9 +154,15 @@ fn hand_over_all(stop: &Stop) {
 
 /// `logger.handle(LogRecord(...))`, with the time and place at which it was made.
 fn hand_over(py: Python<'_>, record: &Record) -> PyResult<()> {
-    let logging = py.import(intern!(py, "logging"))?;
-    let logger = logging.call_method1(intern!(py, "getLogger"), (&record.logger,))?;
-    let enabled = logger.call_method1(intern!(py, "isEnabledFor"), (record.level,))?;
+    let logging = py.import(crate::interned::interned!(py, "logging"))?;
+    let logger = logging.call_method1(
+        crate::interned::interned!(py, "getLogger"),
+        (&record.logger,),
+    )?;
+    let enabled = logger.call_method1(
+        crate::interned::interned!(py, "isEnabledFor"),
+        (record.level,),
+    )?;
     if !enabled.is_truthy()? {
         return Ok(());
     }
@@ -171,11 +176,14 @@ fn hand_over(py: Python<'_>, record: &Record) -> PyResult<()> {
         PyTuple::empty(py),
         py.None(),
     );
-    let made = logger.call_method1(intern!(py, "makeRecord"), arguments)?;
-    made.setattr(intern!(py, "created"), record.time)?;
-    made.setattr(intern!(py, "msecs"), (record.time.fract() * 1e3).floor())?;
+    let made = logger.call_method1(crate::interned::interned!(py, "makeRecord"), arguments)?;
+    made.setattr(crate::interned::interned!(py, "created"), record.time)?;
+    made.setattr(
+        crate::interned::interned!(py, "msecs"),
+        (record.time.fract() * 1e3).floor(),
+    )?;
     logger
-        .call_method1(intern!(py, "handle"), (made,))
+        .call_method1(crate::interned::interned!(py, "handle"), (made,))
         .map(drop)
 }
 

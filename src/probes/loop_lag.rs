@@ -100,7 +100,7 @@ pub fn withdraw_unless_running(py: Python<'_>, bridge: &LoopBridge) {
         return;
     }
     let event_loop = bridge.event_loop().bind(py);
-    let running = event_loop.call_method0(pyo3::intern!(py, "is_running"));
+    let running = event_loop.call_method0(crate::interned::interned!(py, "is_running"));
     if !running.is_ok_and(|running| running.is_truthy().unwrap_or(false)) {
         bridge.lag().asked.store(0, Ordering::Release);
     }

@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use aerospike_stages::recorder::{Ending, Recorder};
 use aerospike_stages::{sink, End, Origin, Stage};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -278,8 +277,8 @@ fn parts_of<'py>(
     event_loop: &Bound<'py, PyAny>,
 ) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
     let py = event_loop.py();
-    let selector = event_loop.getattr_opt(intern!(py, "_selector"))?;
-    let queue = event_loop.getattr_opt(intern!(py, "_ready"))?;
+    let selector = event_loop.getattr_opt(crate::interned::interned!(py, "_selector"))?;
+    let queue = event_loop.getattr_opt(crate::interned::interned!(py, "_ready"))?;
     let (Some(selector), Some(queue)) = (selector, queue) else {
         return Ok(None);
     };
@@ -288,12 +287,12 @@ fn parts_of<'py>(
         return Ok(None);
     };
     // A class of somebody else's may do more in `select` than wait.
-    let keys = selector.getattr_opt(intern!(py, "_fd_to_key"))?;
+    let keys = selector.getattr_opt(crate::interned::interned!(py, "_fd_to_key"))?;
     let known = selector.get_type().is(&epoll)
         && queue.is_instance(&deque_type(py)?)?
         && keys.is_some_and(|keys| keys.is_exact_instance_of::<PyDict>());
     let replaced = || -> PyResult<bool> {
-        let own = selector.getattr_opt(intern!(py, "__dict__"))?;
+        let own = selector.getattr_opt(crate::interned::interned!(py, "__dict__"))?;
         own.map_or(Ok(false), |own| own.contains("select"))
     };
     Ok(if known && !replaced()? {
@@ -330,7 +329,7 @@ fn replace(
     if !queue.is(before) {
         // From here to the assignment nothing may let another thread in that schedules a callback; one
         // that does so all the same is caught up with after the next wait.
-        event_loop.setattr(intern!(py, "_ready"), &queue)?;
+        event_loop.setattr(crate::interned::interned!(py, "_ready"), &queue)?;
         while before.is_truthy()? {
             let handle = before.call_method0("popleft")?;
             queue.call_method1("append", (handle,))?;

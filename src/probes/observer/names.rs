@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
@@ -44,10 +43,13 @@ fn callback_name(callback: &Bound<'_, PyAny>, depth: usize) -> PyResult<String> 
         return Ok(UNKNOWN.to_owned());
     }
     if callback.get_type().name()? == "partial" {
-        return callback_name(&callback.getattr(intern!(py, "func"))?, depth + 1);
+        return callback_name(
+            &callback.getattr(crate::interned::interned!(py, "func"))?,
+            depth + 1,
+        );
     }
     if let Some(owner) = attribute(callback, "__self__") {
-        if owner.hasattr(intern!(py, "get_coro"))? {
+        if owner.hasattr(crate::interned::interned!(py, "get_coro"))? {
             return of_task(&owner);
         }
     }
@@ -59,12 +61,14 @@ fn callback_name(callback: &Bound<'_, PyAny>, depth: usize) -> PyResult<String> 
         let name = attribute(callback, "__qualname__").and_then(|name| name.extract().ok());
         return of_code(&code, module, name);
     }
-    let named = match callback.hasattr(intern!(py, "__qualname__"))? {
+    let named = match callback.hasattr(crate::interned::interned!(py, "__qualname__"))? {
         true => callback.clone(),
         false => callback.get_type().into_any(),
     };
     let module = attribute(&named, "__module__").and_then(|module| module.extract::<String>().ok());
-    let name: String = named.getattr(intern!(py, "__qualname__"))?.extract()?;
+    let name: String = named
+        .getattr(crate::interned::interned!(py, "__qualname__"))?
+        .extract()?;
     Ok(match module {
         Some(module) => format!("{module}:{name}"),
         None => name,
@@ -75,7 +79,7 @@ fn callback_name(callback: &Bound<'_, PyAny>, depth: usize) -> PyResult<String> 
 /// that has ended, its own.
 fn of_task(task: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = task.py();
-    let mut next = task.call_method0(intern!(py, "get_coro"))?;
+    let mut next = task.call_method0(crate::interned::interned!(py, "get_coro"))?;
     let mut best = None;
     for _ in 0..DEEPEST {
         let Some(code) = attribute(&next, "cr_code").or_else(|| attribute(&next, "ag_code")) else {
@@ -96,7 +100,9 @@ fn of_task(task: &Bound<'_, PyAny>) -> PyResult<String> {
             let name = attribute(&coroutine, "__qualname__").and_then(|name| name.extract().ok());
             of_code(&code, frame.and_then(|frame| module_of(&frame)), name)
         }
-        None => task.call_method0(intern!(py, "get_name"))?.extract(),
+        None => task
+            .call_method0(crate::interned::interned!(py, "get_name"))?
+            .extract(),
     }
 }
 
@@ -151,7 +157,7 @@ fn of_code(
 ) -> PyResult<String> {
     let file = file_of(code).unwrap_or_default();
     let line: u32 = code
-        .getattr(intern!(code.py(), "co_firstlineno"))?
+        .getattr(crate::interned::interned!(code.py(), "co_firstlineno"))?
         .extract()?;
     let name = name.or_else(|| qualified(code)).unwrap_or_default();
     let stem = || file.trim_end_matches(".py").to_owned();

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aerospike_stages::{clock, current, GilWait};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -39,10 +38,12 @@ impl Select {
         queue: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let py = selector.py();
-        let keys = selector.getattr(intern!(py, "_fd_to_key"))?;
+        let keys = selector.getattr(crate::interned::interned!(py, "_fd_to_key"))?;
         Ok(Select {
             observed: observed.clone(),
-            epoll: selector.getattr(intern!(py, "_selector"))?.unbind(),
+            epoll: selector
+                .getattr(crate::interned::interned!(py, "_selector"))?
+                .unbind(),
             keys: keys.cast_into::<PyDict>()?.unbind(),
             before: (!before.is(queue)).then(|| before.clone().unbind()),
             queue: queue.clone().unbind(),
@@ -59,7 +60,7 @@ impl Select {
         let set: RawFd = self
             .epoll
             .bind(py)
-            .call_method0(intern!(py, "fileno"))?
+            .call_method0(crate::interned::interned!(py, "fileno"))?
             .extract()?;
         let (waited, from) = py.detach(|| {
             let room = i32::try_from(events.capacity()).unwrap_or(i32::MAX);
@@ -96,7 +97,9 @@ impl Select {
             if flags & !(libc::EPOLLOUT as u32) != 0 {
                 found |= READ;
             }
-            let wanted: u32 = key.getattr(intern!(py, "events"))?.extract()?;
+            let wanted: u32 = key
+                .getattr(crate::interned::interned!(py, "events"))?
+                .extract()?;
             let found = (found & wanted).into_pyobject(py)?.into_any();
             ready.append(PyTuple::new(py, [key, found])?)?;
         }
@@ -110,10 +113,10 @@ impl Select {
         };
         let before = before.bind(py);
         while before.is_truthy()? {
-            let handle = before.call_method0(intern!(py, "popleft"))?;
+            let handle = before.call_method0(crate::interned::interned!(py, "popleft"))?;
             self.queue
                 .bind(py)
-                .call_method1(intern!(py, "append"), (handle,))?;
+                .call_method1(crate::interned::interned!(py, "append"), (handle,))?;
         }
         Ok(())
     }
@@ -178,7 +181,7 @@ pub struct Popleft {
 
 impl Popleft {
     pub fn new(observed: &Arc<Observed>, queue: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let popleft = queue.getattr(intern!(queue.py(), "popleft"))?;
+        let popleft = queue.getattr(crate::interned::interned!(queue.py(), "popleft"))?;
         Ok(Popleft {
             observed: observed.clone(),
             popleft: popleft.unbind(),
@@ -209,7 +212,7 @@ pub struct Stop {
 
 impl Stop {
     pub fn new(observed: &Arc<Observed>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let stop = event_loop.getattr(intern!(event_loop.py(), "stop"))?;
+        let stop = event_loop.getattr(crate::interned::interned!(event_loop.py(), "stop"))?;
         Ok(Stop {
             observed: observed.clone(),
             stop: stop.unbind(),
