@@ -99,6 +99,28 @@ fn what_is_left_when_the_operation_ends_goes_on_on_the_runtime() {
 }
 
 #[test]
+fn a_waker_that_is_rung_and_let_go_at_any_moment_wakes() {
+    let runtime = runtime();
+    let (sender, wakers) = mpsc::channel::<Waker>();
+    let ringing = std::thread::spawn(move || wakers.into_iter().for_each(Waker::wake));
+    for _ in 0..50_000 {
+        let mut sender = Some(sender.clone());
+        run(
+            &runtime,
+            poll_fn(move |cx| match sender.take() {
+                Some(sender) => {
+                    sender.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            }),
+        );
+    }
+    drop(sender);
+    ringing.join().unwrap();
+}
+
+#[test]
 fn a_panic_in_a_task_is_its_result() {
     let runtime = runtime();
     let joined = run(&runtime, async {

@@ -254,7 +254,10 @@ impl Drive<'_> {
             Some(_) => Some(Duration::ZERO),
             None => self.time_to_sleep(next_look, alarm),
         };
-        let woken = if alarm == Alarm::NotNeeded {
+        let woken = if alarm == Alarm::NotNeeded && self.is_anything_due() {
+            // Whoever has let go of the last waker has rung it since it was looked at.
+            Woken::Ready
+        } else if alarm == Alarm::NotNeeded {
             self.kept.sleepers.sleep(patience)
         } else {
             self.sleep_beside_an_alarm(patience, alarm)
