@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{mpsc, Arc};
+use std::sync::{mpsc, Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -100,23 +100,38 @@ fn what_is_left_when_the_operation_ends_goes_on_on_the_runtime() {
 
 #[test]
 fn a_waker_that_is_rung_and_let_go_at_any_moment_wakes() {
+    const ROUNDS: usize = 100_000;
     let runtime = runtime();
-    let (sender, wakers) = mpsc::channel::<Waker>();
-    let ringing = std::thread::spawn(move || wakers.into_iter().for_each(Waker::wake));
-    for _ in 0..50_000 {
-        let mut sender = Some(sender.clone());
+    let handed = Arc::new(Mutex::new(None::<Waker>));
+    let ringing = std::thread::spawn({
+        let handed = handed.clone();
+        move || {
+            let mut rung = 0;
+            while rung < ROUNDS {
+                let waker = handed.lock().unwrap().take();
+                if let Some(waker) = waker {
+                    // Now sooner, now later, so that it meets the driving thread at every step on its way to sleep.
+                    (0..rung % 1_000).for_each(|_| std::hint::spin_loop());
+                    waker.wake();
+                    rung += 1;
+                }
+                std::hint::spin_loop();
+            }
+        }
+    });
+    for _ in 0..ROUNDS {
+        let mut waits = false;
         run(
             &runtime,
-            poll_fn(move |cx| match sender.take() {
-                Some(sender) => {
-                    sender.send(cx.waker().clone()).unwrap();
-                    Poll::Pending
+            poll_fn(|cx| {
+                if std::mem::replace(&mut waits, true) {
+                    return Poll::Ready(());
                 }
-                None => Poll::Ready(()),
+                *handed.lock().unwrap() = Some(cx.waker().clone());
+                Poll::Pending
             }),
         );
     }
-    drop(sender);
     ringing.join().unwrap();
 }
 
