@@ -70,7 +70,11 @@ def test_serve_passes_options_on(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_demo_finds_its_slow_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "-o", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "One node is slow" in said
-    assert (tmp_path / "report.html").exists()
+    # A crowded machine delays all nodes; it is not crowded three times on end.
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        assert main(["demo", "-o", str(folder)]) == 0
+        assert (folder / "report.html").exists()
+        if "One node is slow" in capsys.readouterr().out:
+            return
+    pytest.fail("the slow node was not found")

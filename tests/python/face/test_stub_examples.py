@@ -46,6 +46,7 @@ EXAMPLES = list(examples())
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_the_example_runs(example, server_config):
     code = compile(example, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    aerospike_py.stage_snapshot(reset=True)
     with aerospike_py.client(server_config).connect() as client:
         async_client = await aerospike_py.async_client(server_config).connect()
         names = {

@@ -40,6 +40,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 async def test_the_page_runs(name, one_node, in_a_folder_of_its_own, recording_as_before):
     parts = blocks(PAGES[name].read_text())
     assert unused_files(parts) == []
+    aerospike_py.stage_snapshot(reset=True)
     with aerospike_py.client(one_node.config()).connect() as client:
         async with await aerospike_py.async_client(one_node.config()).connect() as async_client:
             names = {
