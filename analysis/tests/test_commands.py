@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from aerospike_py_analysis.flamegraph import folded
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import Recording
 from situations import planted
+
+ANALYSIS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +74,20 @@ def test_serve_passes_options_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--nodes" in capsys.readouterr().err
 
 
-def test_the_demo_finds_its_slow_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # A crowded machine delays all nodes; it is not crowded three times on end.
+def test_the_demo_finds_its_slow_node(tmp_path: Path) -> None:
+    # A process of its own, as people run it: one process tells a limited number of nodes apart, and those of all tests
+    # are more. A crowded machine delays all nodes; it is not crowded three times on end.
     for attempt in range(3):
         folder = tmp_path / str(attempt)
-        assert main(["demo", "-o", str(folder)]) == 0
+        done = subprocess.run(
+            [sys.executable, "-m", "aerospike_py_analysis", "demo", "-o", str(folder)],
+            env={**os.environ, "PYTHONPATH": str(ANALYSIS)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
         assert (folder / "report.html").exists()
-        if "One node is slow" in capsys.readouterr().out:
+        if "One node is slow" in done.stdout:
             return
-    pytest.fail("the slow node was not found")
+    pytest.fail(f"the slow node was not found\n{done.stdout}")

@@ -1,18 +1,22 @@
 """Runs the blocks of a page one after the other: Python in one namespace on one event loop, shell commands in bash.
 
 Both work in a folder of the page's own. The address that the pages connect to is replaced by that of the tests' server.
+Run as a program it takes a page, the name that tracebacks give it and the server's hosts as JSON; its folder is where it
+is started.
 """
 
 import ast
 import asyncio
 import inspect
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from pages import Block
+import aerospike_py
+from pages import Block, blocks
 
 ADDRESS = '[("127.0.0.1", 3000)]'
 COMMAND_SECONDS = 60
@@ -94,3 +98,33 @@ class Page:
             text=True,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}"
+
+
+async def run_page(path: Path, name: str, hosts: list[tuple[str, int]]) -> None:
+    """Run all of a page that can be run, with the names that every page has."""
+    config: aerospike_py.ClientConfig = {"hosts": hosts}
+    with aerospike_py.client(config).connect() as client:
+        async with await aerospike_py.async_client(config).connect() as async_client:
+            names = {
+                "__name__": "example",
+                "aerospike_py": aerospike_py,
+                "async_client": async_client,
+                "client": client,
+                "hosts": hosts,
+            }
+            page = Page(name, Path.cwd(), names)
+            for block in blocks(path.read_text()):
+                if block.reason is None:
+                    await page.run(block)
+
+
+def main() -> None:
+    """Run the page that the arguments name."""
+    path, name, hosts = sys.argv[1:]
+    # The files that a page writes are modules of the blocks after them.
+    sys.path.insert(0, str(Path.cwd()))
+    asyncio.run(run_page(Path(path), name, [(host, port) for host, port in json.loads(hosts)]))
+
+
+if __name__ == "__main__":
+    main()
