@@ -1,8 +1,8 @@
 """Runs the blocks of a page one after the other: Python in one namespace on one event loop, shell commands in bash.
 
 Both work in a folder of the page's own. The address that the pages connect to is replaced by that of the tests' server.
-Run as a program it takes a page, the name that tracebacks give it and the server's hosts as JSON; its folder is where it
-is started.
+Run as a program it takes a page, the name that tracebacks give it and the server's hosts as JSON; its folder is the one
+that it is started in.
 """
 
 import ast
@@ -100,7 +100,7 @@ class Page:
         assert done.returncode == 0, f"{command}\n{done.stdout}"
 
 
-async def run_page(path: Path, name: str, hosts: list[tuple[str, int]]) -> None:
+async def run_page(parts: list[Block], name: str, hosts: list[tuple[str, int]]) -> None:
     """Run all of a page that can be run, with the names that every page has."""
     config: aerospike_py.ClientConfig = {"hosts": hosts}
     with aerospike_py.client(config).connect() as client:
@@ -113,7 +113,7 @@ async def run_page(path: Path, name: str, hosts: list[tuple[str, int]]) -> None:
                 "hosts": hosts,
             }
             page = Page(name, Path.cwd(), names)
-            for block in blocks(path.read_text()):
+            for block in parts:
                 if block.reason is None:
                     await page.run(block)
 
@@ -123,7 +123,7 @@ def main() -> None:
     path, name, hosts = sys.argv[1:]
     # The files that a page writes are modules of the blocks after them.
     sys.path.insert(0, str(Path.cwd()))
-    asyncio.run(run_page(Path(path), name, [(host, port) for host, port in json.loads(hosts)]))
+    asyncio.run(run_page(blocks(Path(path).read_text()), name, [(host, port) for host, port in json.loads(hosts)]))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ def test_the_tail_respects_the_application_unless_told(trace, http_collector, cl
 
 def test_slow_can_be_a_percentile(trace, http_collector, client, faults, key):
     trace(slow_percentile=99, stage_spans=False)
-    # So many that the slow ones below are less than a hundredth of all until the percentile is known, in a second or two.
+    # So many that the slow ones below are less than a hundredth of all until the percentile is known.
     for _ in range(4000):
         client.exists(key)
     with faults.fault("delay=150ms", command="exists"):
