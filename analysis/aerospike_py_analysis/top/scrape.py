@@ -1,0 +1,103 @@
+"""One reading of a metrics endpoint: where it is, how it is fetched, and what can be wrong with it."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+DEFAULT_URL: Final = "http://127.0.0.1:9464/metrics"
+TIMEOUT_S: Final = 10.0
+# At the limits of the client a page has about 14 MB.
+LARGEST: Final = 256 << 20
+PREFIX: Final = "db_client_"
+
+Labels = tuple[tuple[str, str], ...]
+Key = tuple[str, Labels]
+
+
+class ScrapeError(Exception):
+    """The endpoint gave nothing to show; the message says why and what to check."""
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """All samples of a page by name and labels, and when they were read on the monotonic clock."""
+
+    at_s: float
+    values: dict[Key, float]
+
+
+def address(text: str) -> str:
+    """The URL that a user means: ``9464``, ``:9464``, ``host:9464`` and URLs without a path are completed."""
+    whole = text.strip()
+    if whole.isdigit():
+        whole = f":{whole}"
+    if whole.startswith(":"):
+        whole = f"127.0.0.1{whole}"
+    if "://" not in whole:
+        whole = f"http://{whole}"
+    parts = urllib.parse.urlsplit(whole)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} has no valid port: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(
+            f"{text!r} is no address of a metrics endpoint; one looks like {DEFAULT_URL} or localhost:9464"
+        )
+    return urllib.parse.urlunsplit(parts._replace(path=parts.path if parts.path not in ("", "/") else "/metrics"))
+
+
+def fetch(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
+    """Reads the endpoint once."""
+    request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
+            at_s = time.monotonic()
+            body = reply.read(LARGEST + 1)
+            zipped = reply.headers.get("Content-Encoding") == "gzip"
+        if len(body) > LARGEST:
+            raise ScrapeError(f"{url} sends more than {LARGEST >> 20} MiB: is it a metrics endpoint?")
+        text = (gzip.decompress(body) if zipped else body).decode()
+    except urllib.error.HTTPError as error:
+        raise ScrapeError(f"{url} answers with {error.code} {error.reason}: is the path right?") from None
+    except urllib.error.URLError as error:
+        raise ScrapeError(
+            f"{url} cannot be reached ({reason(error.reason)}): does the process run, and has it called"
+            " start_metrics_server?"
+        ) from None
+    except TimeoutError:
+        raise ScrapeError(f"{url} has not answered within {timeout_s:g} s") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
+    return Scrape(at_s, parse(text, url))
+
+
+def reason(error: object) -> str:
+    """What an error says, without its number."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).lower()
+
+
+def parse(text: str, url: str) -> dict[Key, float]:
+    """The samples of a page; those of other libraries in the same process are left out."""
+    try:
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    except (ValueError, IndexError, KeyError) as error:
+        raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
+    ours = {
+        (one.name, tuple(sorted(one.labels.items()))): float(one.value)
+        for one in samples
+        if one.name.startswith(PREFIX)
+    }
+    if not ours:
+        raise ScrapeError(f"{url} has no metrics of aerospike-py: is it the right process?")
+    return ours
