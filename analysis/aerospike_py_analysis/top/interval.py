@@ -10,7 +10,6 @@ from typing import Final
 
 from aerospike_py_analysis.top.scrape import Labels, Scrape
 
-GROWING: Final = ("_total", "_count", "_bucket", "_sum")
 # Its series stay as long as the process does.
 LASTING: Final = "db_client_operations_total"
 
@@ -118,6 +117,6 @@ def has_restarted(before: Scrape, after: Scrape) -> bool:
         if now is None:
             if key[0] == LASTING:
                 return True
-        elif now < value and key[0].endswith(GROWING):
+        elif now < value and key[0] in after.growing:
             return True
     return False

@@ -18,6 +18,7 @@ TIMEOUT_S: Final = 10.0
 # At the limits of the client a page has about 14 MB.
 LARGEST: Final = 256 << 20
 PREFIX: Final = "db_client_"
+GROWING: Final = ("counter", "histogram")
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
@@ -33,6 +34,8 @@ class Scrape:
 
     at_s: float
     values: dict[Key, float]
+    # Names of the samples that only grow while the process lives.
+    growing: frozenset[str]
 
 
 def address(text: str) -> str:
@@ -78,7 +81,7 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
         raise ScrapeError(f"{url} has not answered within {timeout_s:g} s") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
-    return Scrape(at_s, parse(text, url))
+    return Scrape(at_s, *parse(text, url))
 
 
 def reason(error: object) -> str:
@@ -87,17 +90,20 @@ def reason(error: object) -> str:
     return str(said).lower()
 
 
-def parse(text: str, url: str) -> dict[Key, float]:
-    """The samples of a page; those of other libraries in the same process are left out."""
+def parse(text: str, url: str) -> tuple[dict[Key, float], frozenset[str]]:
+    """The samples of a page, and the names of those that only grow; those of other libraries in the same process are left out."""
+    ours: dict[Key, float] = {}
+    growing: set[str] = set()
     try:
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if not sample.name.startswith(PREFIX):
+                    continue
+                ours[sample.name, tuple(sorted(sample.labels.items()))] = float(sample.value)
+                if family.type in GROWING:
+                    growing.add(sample.name)
     except (ValueError, IndexError, KeyError) as error:
         raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
-    ours = {
-        (one.name, tuple(sorted(one.labels.items()))): float(one.value)
-        for one in samples
-        if one.name.startswith(PREFIX)
-    }
     if not ours:
         raise ScrapeError(f"{url} has no metrics of aerospike-py: is it the right process?")
-    return ours
+    return ours, frozenset(growing)
