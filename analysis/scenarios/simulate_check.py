@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 from aerospike_py_analysis.recording import Recording
 from aerospike_py_analysis.simulation.change import Change, Network
@@ -29,12 +31,12 @@ from aerospike_py_analysis.wording import time as duration
 from rich.console import Console
 from rich.table import Table
 
-from scenarios.stage import Stage, key
+from scenarios.stage import RECORDS, Stage, key
 
 NODES = 3
-SECONDS = 1.5
-WARM_UP_SECONDS = 0.5
-ROUNDS = 3
+SECONDS = 1.0
+WARM_UP_SECONDS = 0.3
+ROUNDS = 5
 GATHERED_KEYS = 60
 # A throughput that is predicted worse than this, in the median over the rounds, is a failure of the model.
 ALLOWED = 0.30
@@ -79,15 +81,27 @@ class Compared:
         return self.predicted_ns[position] / self.measured_ns[position] - 1
 
 
+async def readers(client: aerospike_py.AsyncClient, number: int, seconds: float) -> None:
+    """Coroutines that read for some seconds."""
+    until = time.monotonic() + seconds
+
+    async def read(seed: int) -> None:
+        rng = random.Random(seed)
+        while time.monotonic() < until:
+            await client.get(key(rng.randrange(RECORDS)))
+
+    await asyncio.gather(*map(read, range(number)))
+
+
 def tasks(number: int) -> Play:
     """So many coroutines that read one record after the other, without pauses."""
 
     def play(stage: Stage, seconds: float) -> None:
         async def everything() -> None:
             async with stage.async_client() as client:
-                await stage.tasks(lambda n: client.get(key(n)), number, seconds=WARM_UP_SECONDS, pause=0)
+                await readers(client, number, WARM_UP_SECONDS)
                 with stage.recording():
-                    await stage.tasks(lambda n: client.get(key(n)), number, seconds=seconds, pause=0)
+                    await readers(client, number, seconds)
 
         asyncio.run(everything())
 

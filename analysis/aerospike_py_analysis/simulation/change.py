@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from aerospike_py_analysis.bursts import EVERY, SLOWEST, slowest_node
+from aerospike_py_analysis.bursts import EVERY, SLOWEST
 from aerospike_py_analysis.model import Ints
 from aerospike_py_analysis.simulation.load import INCOMING, OUTGOING, Call, Caller, Load, Step
 
@@ -146,7 +146,10 @@ def batched(step: Step) -> bool:
 
 
 def single(step: Step, load: Load, numbers: dict[str, int], groups: list[str]) -> Step:
-    """One batch instead of the gathered calls of a step, by the same estimate as in reports."""
+    """One batch instead of the gathered calls of a step, estimated from their stages.
+
+    Work on keys is that of all calls, the network that of the slowest node, everything else is paid once.
+    """
     if not batched(step):
         return step
     calls = step.calls
@@ -167,16 +170,18 @@ def single(step: Step, load: Load, numbers: dict[str, int], groups: list[str]) -
         kept = [places[one] for one in names if one in places and one not in EVERY and one not in SLOWEST]
         return float(stages[kept, cheapest].sum())
 
-    nodes = np.array([call.nodes[0] if call.nodes else -1 for call in calls])
-    network = [places[one] for one in SLOWEST if one in places]
-    slowest = float(slowest_node(nodes, stages[network].sum(axis=0)))
+    # Later replies of a node have waited for the earlier ones: the quickest is nearest to what one request takes.
+    network = stages[[places[one] for one in SLOWEST if one in places]].sum(axis=0)
+    quickest: dict[tuple[int, ...], float] = {}
+    for call, took in zip(calls, network.tolist(), strict=True):
+        quickest[call.nodes] = min(quickest.get(call.nodes, math.inf), took)
     waits = [call.setup for call in calls]
     merged = Call(
         numbers[name],
         calls[0].lead,
         every("key_parse"),
         every(*OUTGOING) + paid_once(*OUTGOING, "unattributed"),
-        slowest,
+        max(quickest.values()),
         paid_once("dispatch", "limiter_wait", "wake_delay", "fan_in"),
         calls[cheapest].backoff,
         every(*INCOMING),

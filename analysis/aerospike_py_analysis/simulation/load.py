@@ -17,7 +17,7 @@ from aerospike_py_analysis.bursts import FEWEST, beginnings
 from aerospike_py_analysis.model import NONE, Chunk, Ints
 from aerospike_py_analysis.profile import count_ids
 from aerospike_py_analysis.recording import NothingToReadError, Recording
-from aerospike_py_analysis.simulation.hidden import hidden
+from aerospike_py_analysis.simulation.hidden import covered, hidden, union
 
 # Between two steps, a caller that needs no longer than this has worked; else it has paused.
 WORKED_NS: Final = 250_000
@@ -344,14 +344,31 @@ class Calls:
                 rows = np.flatnonzero(self.asyncio & (chunk["process"] == process) & (chunk["loop_id"] == loop))
                 worked = self.end[rows] - self.resume[rows]
                 job = worked - self.after[rows] - self.gil_wait[rows]
+                gap = self.begin[rows] - self.lead[rows].astype(np.int64)
+                self._yield(rows, job, worked)
+                begin = self.begin[rows] - self.lead[rows].astype(np.int64)
                 self._share(
                     rows, job, worked,
-                    np.concatenate([job - self.loop_wait[rows], worked]), np.concatenate([job, self.end[rows]]),
+                    np.concatenate([job - self.loop_wait[rows], worked, gap]),
+                    np.concatenate([job, self.end[rows], begin]),
                 )  # fmt: skip
             rows = np.flatnonzero(~self.asyncio & (chunk["process"] == process))
             if rows.size and self.gil:
                 job = self.end[rows] - self.after[rows]
                 self._share(rows, job, self.end[rows], job - self.gil_wait[rows], job)
+
+    def _yield(self, rows: Ints, job: Ints, worked: Ints) -> None:
+        """A caller in whose gap the loop worked for others has yielded to them: only a typical part is its own work."""
+        lead = self.lead[rows]
+        gap = self.begin[rows] - lead.astype(np.int64)
+        work = union(
+            np.concatenate([self.begin[rows], job]), np.concatenate([self.begin[rows] + self.before[rows], worked])
+        )
+        shared = covered(*work, gap, self.begin[rows]) > 0
+        own = lead[~shared & (lead > 0)]
+        if own.size or shared.any():
+            typical = float(np.median(own)) if own.size else float(lead[shared].min())
+            self.lead[rows] = np.where(shared, np.minimum(lead, typical), lead)
 
     def _share(self, rows: Ints, job: Ints, worked: Ints, wait_begin: Ints, wait_end: Ints) -> None:
         lead = self.lead[rows].astype(np.int64)

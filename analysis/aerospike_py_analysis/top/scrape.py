@@ -91,7 +91,7 @@ def reason(error: object) -> str:
 
 
 def parse(text: str, url: str) -> tuple[dict[Key, float], frozenset[str]]:
-    """The samples of a page, and the names of those that only grow; those of other libraries in the same process are left out."""
+    """The samples of a page, and the names of those that only grow; other libraries' are left out."""
     ours: dict[Key, float] = {}
     growing: set[str] = set()
     try:
