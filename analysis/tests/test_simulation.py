@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from aerospike_py_analysis.cli import main
 from aerospike_py_analysis.recording import Recording as Reader
+from aerospike_py_analysis.report import markdown
 from aerospike_py_analysis.simulation.change import Change, Network, apply
+from aerospike_py_analysis.simulation.document import document
 from aerospike_py_analysis.simulation.engine import Engine, Server
 from aerospike_py_analysis.simulation.hidden import hidden
 from aerospike_py_analysis.simulation.load import Call, Load, load
 from aerospike_py_analysis.simulation.predict import ALL, GATHERED, KEYS, Prediction, predict
 from recordings import MS, Recording
+from situations import planted
+from test_golden import expect, rounded
 
 US = 1000
 # One read by a coroutine: 30 us of work on the loop, 1 ms for the server, 10 us until the loop has noticed.
@@ -248,6 +252,14 @@ def test_predictions_are_the_same_every_time(tmp_path: Path) -> None:
     one, other = (predict(recorded, Change(concurrency=3), 3, seed=4).as_json() for _ in range(2))
     assert one == other
     assert one["gain"]["low"] <= one["gain"]["value"] <= one["gain"]["high"]
+
+
+def test_the_prediction_is_as_blessed(tmp_path: Path) -> None:
+    planted("gather").write(tmp_path)
+    change = Change(concurrency=4, network=Network.parse("x1.5"), single_batch=True)
+    prediction = predict(load(Reader([tmp_path])), change, 3)
+    expect("simulate.md", markdown.render(document(prediction)))
+    expect("simulate.json", json.dumps(rounded(prediction.as_json()), indent=1) + "\n")
 
 
 def test_the_command_prints_and_keeps_a_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

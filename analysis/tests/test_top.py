@@ -14,10 +14,13 @@ import pytest
 from aerospike_py.testing import EmbeddedServer
 from aerospike_py_analysis.cli import main
 from aerospike_py_analysis.commands.top import Watch
+from aerospike_py_analysis.report import markdown
 from aerospike_py_analysis.report.blocks import Block, Table, Text
+from aerospike_py_analysis.top import view
 from aerospike_py_analysis.top.figures import figures
 from aerospike_py_analysis.top.interval import Estimate, Histogram, Interval
 from aerospike_py_analysis.top.scrape import Scrape, ScrapeError, address, fetch, parse
+from test_golden import expect
 
 SYSTEM = 'db_system_name="aerospike"'
 GET = f'{SYSTEM},db_operation_name="get",lane="sync"'
@@ -241,6 +244,11 @@ def test_pages_that_are_none_of_ours_are_told_apart() -> None:
         fetch(address(where))
     with pytest.raises(ScrapeError, match="start_metrics_server"):
         fetch("http://127.0.0.1:1/metrics")
+
+
+def test_the_view_is_as_blessed() -> None:
+    found = figures(Interval(scrape(page(1000), 10), scrape(page(3000, failed=100, slow=40), 14)))
+    expect("top.md", markdown.render(view.blocks(found)))
 
 
 def test_once_prints_plain_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,10 +31,11 @@ def document(prediction: Prediction) -> list[Block]:
 def blocks(prediction: Prediction) -> Iterator[Block]:
     """Heading, figures, worth, assumptions."""
     load = prediction.load
+    callers = f"{len(load.callers)} caller{'s' if len(load.callers) != 1 else ''}"
     lacks = "with the GIL" if load.gil else "without the GIL"
     yield Heading(f"What if: {prediction.change.describe()}", 1)
     yield Text(
-        f"Recorded: {count(load.calls)} operations in {time(load.span)} by {len(load.callers)} callers, {lacks}, on"
+        f"Recorded: {count(load.calls)} operations in {time(load.span)} by {callers}, {lacks}, on"
         f" {load.cores:g} cores, {'enough' if load.pool is None else load.pool} connections per node."
     )
     yield Table(
