@@ -1,7 +1,7 @@
 """``make simulate-check``: predicts what a change does, makes the change on the embedded server, and prints the error.
 
-Every case is recorded before and after, in rounds that alternate, so that what else happens on the machine meets both.
-A prediction is made of the recording before, and compared with the recording after.
+Both sides of a case are recorded in short slices that alternate, so that what else happens on the machine meets both. A
+prediction is made of each slice before, and compared with the slice after.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 from aerospike_py_analysis.recording import Recording
 from aerospike_py_analysis.simulation.change import Change, Network
@@ -34,29 +34,31 @@ from rich.table import Table
 from scenarios.stage import RECORDS, Stage, key
 
 NODES = 3
-SECONDS = 1.0
-WARM_UP_SECONDS = 0.3
-ROUNDS = 5
+SECONDS = 0.3
+WARM_UP_SECONDS = 0.1
+ROUNDS = 15
 GATHERED_KEYS = 60
-# A throughput that is predicted worse than this, in the median over the rounds, is a failure of the model.
-ALLOWED = 0.30
-Play = Callable[[Stage, float], None]
+# A throughput that is predicted worse than this, of the medians over the rounds, is a failure of the model.
+ALLOWED = 0.35
+# Runs one side of a case for some seconds.
+Run = Callable[[float], None]
+AsyncRun = Callable[[float], Awaitable[None]]
+Threads = Callable[[Stage], AbstractContextManager[Run]]
+Tasks = Callable[[Stage], AbstractAsyncContextManager[AsyncRun]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A change: how to play both sides of it, and what ``simulate`` is asked."""
+    """A change: how both sides are played, what ``simulate`` is asked, and which rows are compared."""
 
     name: str
-    before: Play
-    after: Play
     change: Change
     row: str
     row_after: str
-    # Extra wait of the server before and after, as its faults are written.
-    fault_before: str = ""
-    fault_after: str = ""
-    pool: int | None = None
+    threads: tuple[Threads, Threads] | None = None
+    tasks: tuple[Tasks, Tasks] | None = None
+    # Extra wait of the server on both sides, as its faults are written.
+    faults: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -66,147 +68,164 @@ class Compared:
     before_per_second: float
     predicted_per_second: float
     measured_per_second: float
-    model_error: float
+    replayed_per_second: float
     before_ns: tuple[float, ...]
     predicted_ns: tuple[float, ...]
     measured_ns: tuple[float, ...]
 
-    @property
-    def error(self) -> float:
-        """By what part the predicted throughput is too high."""
-        return self.predicted_per_second / self.measured_per_second - 1
 
-    def percentile_error(self, position: int) -> float:
-        """The same of a percentile."""
-        return self.predicted_ns[position] / self.measured_ns[position] - 1
-
-
-async def readers(client: aerospike_py.AsyncClient, number: int, seconds: float) -> None:
-    """Coroutines that read for some seconds."""
-    until = time.monotonic() + seconds
-
-    async def read(seed: int) -> None:
-        rng = random.Random(seed)
-        while time.monotonic() < until:
-            await client.get(key(rng.randrange(RECORDS)))
-
-    await asyncio.gather(*map(read, range(number)))
-
-
-def tasks(number: int) -> Play:
+def tasks(number: int) -> Tasks:
     """So many coroutines that read one record after the other, without pauses."""
 
-    def play(stage: Stage, seconds: float) -> None:
-        async def everything() -> None:
-            async with stage.async_client() as client:
-                await readers(client, number, WARM_UP_SECONDS)
-                with stage.recording():
-                    await readers(client, number, seconds)
+    @contextlib.asynccontextmanager
+    async def play(stage: Stage) -> AsyncIterator[AsyncRun]:
+        async with stage.async_client() as client:
 
-        asyncio.run(everything())
+            async def run(seconds: float) -> None:
+                until = time.monotonic() + seconds
+
+                async def read(seed: int) -> None:
+                    rng = random.Random(seed)
+                    while time.monotonic() < until:
+                        await client.get(key(rng.randrange(RECORDS)))
+
+                await asyncio.gather(*map(read, range(number)))
+
+            yield run
 
     return play
 
 
-def threads(number: int, pool: int | None = None) -> Play:
+def threads(number: int, pool: int | None = None) -> Threads:
     """So many threads that read one record after the other."""
 
-    def play(stage: Stage, seconds: float) -> None:
+    @contextlib.contextmanager
+    def play(stage: Stage) -> Iterator[Run]:
         config = {} if pool is None else {"max_conns_per_node": pool}
         with stage.client(warm=False, **config) as client:
 
             def call(n: int) -> object:
                 return client.get(key(n), {"total_timeout": 10_000})
 
-            stage.threads(call, number, seconds=WARM_UP_SECONDS)
-            with stage.recording():
-                stage.threads(call, number, seconds=seconds)
+            yield lambda seconds: stage.threads(call, number, seconds=seconds)
 
     return play
 
 
-def steps(single: bool) -> Play:
+def steps(single: bool) -> Tasks:
     """One coroutine that reads sixty records at once, again and again: gathered, or as one batch."""
 
-    def play(stage: Stage, seconds: float) -> None:
-        async def everything() -> None:
-            async with stage.async_client() as client:
-                keys = [key(n) for n in range(GATHERED_KEYS)]
+    @contextlib.asynccontextmanager
+    async def play(stage: Stage) -> AsyncIterator[AsyncRun]:
+        async with stage.async_client() as client:
+            keys = [key(n) for n in range(GATHERED_KEYS)]
 
-                async def work(until: float) -> None:
-                    while time.monotonic() < until:
-                        if single:
-                            # Read as dictionaries, as the gathered reads are.
-                            (await client.batch_read(keys)).to_dict()
-                        else:
-                            await asyncio.gather(*(client.get(one) for one in keys))
-                        await asyncio.sleep(0.002)
+            async def run(seconds: float) -> None:
+                until = time.monotonic() + seconds
+                while time.monotonic() < until:
+                    if single:
+                        # As dictionaries, which gathered reads are.
+                        (await client.batch_read(keys)).to_dict()
+                    else:
+                        await asyncio.gather(*map(client.get, keys))
+                    await asyncio.sleep(0.002)
 
-                await work(time.monotonic() + WARM_UP_SECONDS)
-                with stage.recording():
-                    await work(time.monotonic() + seconds)
-
-        asyncio.run(everything())
+            yield run
 
     return play
 
 
 GET, GET_SYNC, CONVERTED = "get (asyncio)", "get (sync)", "batches, converted"
 PLUS_2MS = Change(network=Network.parse("+2ms"))
+GATHER = (steps(False), steps(True))
+LATE, LATER = ("delay=2ms", "delay=2ms"), ("delay=1ms", "delay=3ms")
 CASES = (
-    Case("gather to single batch", steps(False), steps(True), Change(single_batch=True), GATHERED, CONVERTED),
-    Case("gather to single batch, replies 1 ms late", steps(False), steps(True), Change(single_batch=True), GATHERED,
-         CONVERTED, "delay=1ms", "delay=1ms"),
-    Case("8 to 16 coroutines, replies 2 ms late", tasks(8), tasks(16), Change(concurrency=16), GET, GET, "delay=2ms",
-         "delay=2ms"),
-    Case("8 to 16 coroutines", tasks(8), tasks(16), Change(concurrency=16), GET, GET),
-    Case("4 to 8 threads, replies 2 ms late", threads(4), threads(8), Change(concurrency=8), GET_SYNC, GET_SYNC,
-         "delay=2ms", "delay=2ms"),
-    Case("+2 ms network, 8 coroutines", tasks(8), tasks(8), PLUS_2MS, GET, GET, "delay=1ms", "delay=3ms"),
-    Case("+2 ms network, 1 coroutine", tasks(1), tasks(1), PLUS_2MS, GET, GET, "", "delay=2ms"),
-    Case("+2 ms network, 4 threads", threads(4), threads(4), PLUS_2MS, GET_SYNC, GET_SYNC, "delay=1ms", "delay=3ms"),
-    Case("pool of 16 to 2, 12 threads, replies 2 ms late", threads(12, 16), threads(12, 2), Change(pool=2), GET_SYNC,
-         GET_SYNC, "delay=2ms", "delay=2ms"),
+    Case("gather to single batch", Change(single_batch=True), GATHERED, CONVERTED, tasks=GATHER),
+    Case("gather to single batch, replies 2 ms late", Change(single_batch=True), GATHERED, CONVERTED, tasks=GATHER,
+         faults=LATE),
+    Case("8 to 16 coroutines", Change(concurrency=16), GET, GET, tasks=(tasks(8), tasks(16))),
+    Case("8 to 16 coroutines, replies 2 ms late", Change(concurrency=16), GET, GET, tasks=(tasks(8), tasks(16)),
+         faults=LATE),
+    Case("4 to 8 threads, replies 2 ms late", Change(concurrency=8), GET_SYNC, GET_SYNC, (threads(4), threads(8)),
+         faults=LATE),
+    Case("+2 ms network, 1 coroutine", PLUS_2MS, GET, GET, tasks=(tasks(1), tasks(1)), faults=LATER),
+    Case("+2 ms network, 8 coroutines", PLUS_2MS, GET, GET, tasks=(tasks(8), tasks(8)), faults=LATER),
+    Case("+2 ms network, 4 threads", PLUS_2MS, GET_SYNC, GET_SYNC, (threads(4), threads(4)), faults=LATER),
+    Case("pool of 16 to 2, 12 threads, replies 2 ms late", Change(pool=2), GET_SYNC, GET_SYNC,
+         (threads(12, 16), threads(12, 2)), faults=LATE),
 )  # fmt: skip
 
 
-def record(play: Play, fault: str, server: EmbeddedServer, folder: Path, seconds: float) -> None:
-    """Plays one side of a case."""
-    late = server.fault(fault) if fault else contextlib.nullcontext()
-    with late:
-        play(Stage(folder, server), seconds)
+def sides(number: int) -> tuple[int, ...]:
+    """Which side comes first changes from round to round."""
+    return (0, 1) if number % 2 else (1, 0)
 
 
-def compare(case: Case, server: EmbeddedServer, folder: Path, seconds: float) -> Compared:
+def folder_of(whole: Path, number: int, side: int) -> Path:
+    """Where a slice is recorded."""
+    return whole / ("before", "after")[side] / str(number)
+
+
+@contextlib.contextmanager
+def late(server: EmbeddedServer, fault: str) -> Iterator[None]:
+    """The server's replies are late meanwhile."""
+    with server.fault(fault, command="read") if fault else contextlib.nullcontext(), batches(server, fault):
+        yield
+
+
+def batches(server: EmbeddedServer, fault: str) -> AbstractContextManager[object]:
+    """The same for batches."""
+    return server.fault(fault, command="batch_read") if fault else contextlib.nullcontext()
+
+
+def record(case: Case, server: EmbeddedServer, whole: Path, rounds: int, seconds: float) -> None:
+    """Records all slices of a case."""
+    if case.threads is not None:
+        with contextlib.ExitStack() as stack:
+            runs = [stack.enter_context(play(Stage(whole, server))) for play in case.threads]
+            for number in range(rounds):
+                for side in sides(number):
+                    with late(server, case.faults[side]):
+                        runs[side](WARM_UP_SECONDS)
+                        with Stage(folder_of(whole, number, side), server).recording():
+                            runs[side](seconds)
+    if case.tasks is not None:
+        asyncio.run(record_tasks(case, case.tasks, server, whole, rounds, seconds))
+
+
+async def record_tasks(
+    case: Case, plays: tuple[Tasks, Tasks], server: EmbeddedServer, whole: Path, rounds: int, seconds: float
+) -> None:
+    """The same on asyncio."""
+    async with contextlib.AsyncExitStack() as stack:
+        runs = [await stack.enter_async_context(play(Stage(whole, server))) for play in plays]
+        for number in range(rounds):
+            for side in sides(number):
+                with late(server, case.faults[side]):
+                    await runs[side](WARM_UP_SECONDS)
+                    with Stage(folder_of(whole, number, side), server).recording():
+                        await runs[side](seconds)
+
+
+def compare(case: Case, whole: Path, number: int) -> Compared:
     """One round of a case."""
-    before, after = folder / "before", folder / "after"
-    record(case.before, case.fault_before, server, before, seconds)
-    record(case.after, case.fault_after, server, after, seconds)
-    prediction = predict(load(Recording([before])), case.change, repetitions=0)
-    played = load(Recording([after]))
+    prediction = predict(load(Recording([folder_of(whole, number, 0)])), case.change, repetitions=0)
+    played = load(Recording([folder_of(whole, number, 1)]))
     measured = {**as_recorded(played), CONVERTED: converted(played)}
 
-    def rows(name: str) -> dict[str, Figures | None]:
-        row = prediction.row(name)
-        return {"recorded": row.recorded, "after": row.after}
+    def there(found: Figures | None) -> Figures:
+        if found is None:
+            raise RuntimeError(f"{case.name}: no figures of {case.row}")
+        return found
 
-    def rate(figures: Figures | None) -> float:
-        if figures is None:
-            raise RuntimeError(f"{case.name}: nothing was predicted")
-        return figures.per_second
-
-    def percentiles(figures: Figures | None) -> tuple[float, ...]:
-        if figures is None:
-            raise RuntimeError(f"{case.name}: no percentiles of {case.row}")
-        return figures.percentiles
-
+    keys, row = prediction.row(KEYS), prediction.row(case.row)
     return Compared(
-        rate(rows(KEYS)["recorded"]),
-        rate(rows(KEYS)["after"]),
+        there(keys.recorded).per_second,
+        there(keys.after).per_second,
         measured[KEYS].per_second,
-        prediction.model_error,
-        percentiles(rows(case.row)["recorded"]),
-        percentiles(rows(case.row)["after"]),
+        there(keys.replayed).per_second,
+        there(row.recorded).percentiles,
+        there(row.after).percentiles,
         measured[case.row_after].percentiles,
     )
 
@@ -222,28 +241,27 @@ def converted(played: Load) -> Figures:
     return figures(took or [step.took for caller in played.callers for step in caller.steps], played.span / 1e9)
 
 
-def compared(
-    chosen: list[Case], rounds: int, seconds: float, keep: Path | None
-) -> Iterator[tuple[Case, list[Compared]]]:
-    """All cases, round by round; the cases alternate within a round."""
-    found: dict[str, list[Compared]] = {case.name: [] for case in chosen}
+def play(chosen: list[Case], rounds: int, seconds: float, keep: Path | None) -> Iterator[tuple[Case, list[Compared]]]:
+    """All cases, each on a server of its own."""
     with contextlib.ExitStack() as stack:
         whole = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for number in range(rounds):
-            for case in chosen:
-                folder = whole / case.name.replace(" ", "-").replace(",", "") / str(number)
-                with EmbeddedServer(nodes=NODES, process=True) as server:
-                    found[case.name].append(compare(case, server, folder, seconds))
-                one = found[case.name][-1]
-                print(
-                    f"round {number + 1}, {case.name}: throughput off by {one.error:+.1%}", file=sys.stderr, flush=True
-                )
-    yield from ((case, found[case.name]) for case in chosen)
+        for case in chosen:
+            folder = whole / case.name.replace(" ", "-").replace(",", "")
+            with EmbeddedServer(nodes=NODES, process=True) as server:
+                record(case, server, folder, rounds, seconds)
+            yield case, [compare(case, folder, number) for number in range(rounds)]
 
 
-def spread(values: list[float]) -> str:
-    """The median of errors and how far they lie apart."""
-    return f"{statistics.median(values):+.0%} ({min(values):+.0%} to {max(values):+.0%})"
+def error(predicted: list[float], measured: list[float]) -> float:
+    """By what part the median of predictions is too high."""
+    return statistics.median(predicted) / statistics.median(measured) - 1
+
+
+def spread(predicted: list[float], measured: list[float]) -> str:
+    """The error of the medians, and the middle half of the errors of single rounds."""
+    each = sorted(one / other - 1 for one, other in zip(predicted, measured, strict=True))
+    low, high = each[len(each) // 4], each[-1 - len(each) // 4]
+    return f"{error(predicted, measured):+.0%} ({low:+.0%} to {high:+.0%})"
 
 
 def main() -> int:
@@ -251,29 +269,50 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scenarios.simulate_check", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", choices=[case.name for case in CASES])
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}")
-    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help=f"per recording ({SECONDS:g})")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help=f"per slice ({SECONDS:g})")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the recordings here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     options = parser.parse_args()
     chosen = [case for case in CASES if not options.only or case.name in options.only]
-    headers = ["change", "keys/s before", "predicted", "measured", "error", "of p50", "of p90", "of p99", "replay"]
-    table = Table(*headers, title="Predicted and measured (medians over rounds)")
+    headers = [
+        "change",
+        "keys/s",
+        "predicted",
+        "measured",
+        "error",
+        "p50",
+        "measured",
+        "error",
+        "of p90",
+        "of p99",
+        "replay",
+    ]
+    table = Table(
+        *headers, title="Predicted and measured, medians over rounds; in brackets the middle half of the rounds"
+    )
     kept: dict[str, list[dict[str, object]]] = {}
     wrong = []
-    for case, rounds in compared(chosen, options.rounds, options.seconds, options.keep):
+    for case, rounds in play(chosen, options.rounds, options.seconds, options.keep):
         kept[case.name] = [asdict(one) for one in rounds]
-        medians = [
-            count(statistics.median(getattr(one, name) for one in rounds))
-            for name in ("before_per_second", "predicted_per_second", "measured_per_second")
-        ]
-        errors = [spread([one.percentile_error(position) for one in rounds]) for position in range(3)]
-        replay = spread([one.model_error for one in rounds])
-        table.add_row(case.name, *medians, spread([one.error for one in rounds]), *errors, replay)
-        p50 = [statistics.median(getattr(one, name)[0] for one in rounds) for name in ("before_ns", "measured_ns")]
-        print(f"{case.name}: p50 {duration(p50[0])} before, {duration(p50[1])} after", file=sys.stderr)
-        if abs(statistics.median(one.error for one in rounds)) > ALLOWED:
+        before, predicted, measured, replayed = (
+            [getattr(one, f"{name}_per_second") for one in rounds]
+            for name in ("before", "predicted", "measured", "replayed")
+        )
+        of_ranks = [[(one.predicted_ns[rank], one.measured_ns[rank]) for one in rounds] for rank in range(3)]
+        errors = [spread([one for one, _ in pairs], [other for _, other in pairs]) for pairs in of_ranks]
+        table.add_row(
+            case.name,
+            *(count(statistics.median(values)) for values in (before, predicted, measured)),
+            spread(predicted, measured),
+            duration(statistics.median(one.before_ns[0] for one in rounds)),
+            duration(statistics.median(one.measured_ns[0] for one in rounds)),
+            *errors,
+            spread(replayed, before),
+        )
+        print(f"{case.name}: throughput off by {spread(predicted, measured)}", file=sys.stderr, flush=True)
+        if abs(error(predicted, measured)) > ALLOWED:
             wrong.append(case.name)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
     if options.json:
         options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     for name in wrong:

@@ -19,7 +19,7 @@ from aerospike_py_analysis.report.blocks import Block, Table, Text
 from aerospike_py_analysis.top import view
 from aerospike_py_analysis.top.figures import figures
 from aerospike_py_analysis.top.interval import Estimate, Histogram, Interval
-from aerospike_py_analysis.top.scrape import Scrape, ScrapeError, address, fetch, parse
+from aerospike_py_analysis.top.scrape import Pages, Scrape, ScrapeError, address, fetch
 from test_golden import expect
 
 SYSTEM = 'db_system_name="aerospike"'
@@ -68,7 +68,7 @@ def page(count: int, failed: int = 0, slow: int = 0, **levels: float) -> str:
 
 
 def scrape(text: str, at_s: float) -> Scrape:
-    return Scrape(at_s, *parse(text, "here"))
+    return Scrape(at_s, *Pages().parse(text, "here"))
 
 
 def said(blocks: list[Block] | None) -> str:
@@ -146,12 +146,12 @@ class Watched:
         self._at = 0.0
         self.watch = Watch("here", operation, self._read)
 
-    def _read(self, where: str) -> Scrape:
+    def _read(self, where: str, pages: Pages) -> Scrape:
         self._at += 2
         found = self._left.pop(0)
         if isinstance(found, ScrapeError):
             raise found
-        return scrape(found, self._at)
+        return Scrape(self._at, *pages.parse(found, where))
 
     def view(self) -> list[Block] | None:
         shown = None
@@ -234,21 +234,36 @@ def test_bad_options_are_refused(arguments: list[str], capsys: pytest.CaptureFix
 
 
 def test_pages_that_are_none_of_ours_are_told_apart() -> None:
-    with served(b"hello, <b>world</b>") as where, pytest.raises(ScrapeError, match="no text of metrics"):
-        fetch(address(where))
-    with served(b"go_goroutines 7\n") as where, pytest.raises(ScrapeError, match="no metrics of aerospike-py"):
-        fetch(address(where))
+    with served(b"db_client_x{ 7\n") as where, pytest.raises(ScrapeError, match="no text of metrics"):
+        fetch(address(where), Pages())
+    with (
+        served(b"<b>hello</b>\ngo_goroutines 7\n") as where,
+        pytest.raises(ScrapeError, match="no metrics of aerospike-py"),
+    ):
+        fetch(address(where), Pages())
     with served(b"x") as where, pytest.raises(ScrapeError, match="answers with 404"):
-        fetch(f"http://{where}/elsewhere")
+        fetch(f"http://{where}/elsewhere", Pages())
     with served(b"no gzip", Content_Encoding="gzip") as where, pytest.raises(ScrapeError, match="no text of metrics"):
-        fetch(address(where))
+        fetch(address(where), Pages())
     with pytest.raises(ScrapeError, match="start_metrics_server"):
-        fetch("http://127.0.0.1:1/metrics")
+        fetch("http://127.0.0.1:1/metrics", Pages())
 
 
 def test_the_view_is_as_blessed() -> None:
     found = figures(Interval(scrape(page(1000), 10), scrape(page(3000, failed=100, slow=40), 14)))
     expect("top.md", markdown.render(view.blocks(found)))
+
+
+def test_lines_that_were_seen_before_are_read_alike() -> None:
+    pages = Pages()
+    odd = 'db_client_x_total{a="with \\"quotes\\", a } and a space"} '
+    first, second = (pages.parse(f"{page(n)}{odd}{n}\ndb_client_y 4 17000{n}\n", "here") for n in (7, 9))
+    assert second == Pages().parse(f"{page(9)}{odd}9\ndb_client_y 4 170009\n", "here")
+    assert first[0].keys() == second[0].keys()
+    assert second[0]["db_client_x_total", (("a", 'with "quotes", a } and a space'),)] == 9
+    assert second[0]["db_client_y", ()] == 4
+    assert "db_client_operations_total" in first[1]
+    assert "db_client_connection_count" not in first[1]
 
 
 def test_once_prints_plain_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ to be gone, and tried again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 import time
@@ -21,7 +22,7 @@ from aerospike_py_analysis.report.blocks import Block, Text
 from aerospike_py_analysis.top import view
 from aerospike_py_analysis.top.figures import figures
 from aerospike_py_analysis.top.interval import Interval
-from aerospike_py_analysis.top.scrape import DEFAULT_URL, Scrape, ScrapeError, address, fetch
+from aerospike_py_analysis.top.scrape import DEFAULT_URL, Pages, Scrape, ScrapeError, address, fetch
 
 UNREACHABLE = 2
 PLAIN_WIDTH = 160
@@ -77,17 +78,18 @@ def positive(text: str) -> int:
 class Watch:
     """Reads an endpoint and compares each reading with the one before."""
 
-    def __init__(self, where: str, operation: str | None, read: Callable[[str], Scrape] = fetch) -> None:
+    def __init__(self, where: str, operation: str | None, read: Callable[[str, Pages], Scrape] = fetch) -> None:
         self.where = where
         self.operation = operation
         self._read = read
+        self._pages = Pages()
         self._before: Scrape | None = None
         self.failed: str | None = None
 
     def look(self) -> list[Block] | None:
         """The tables since the reading before; none after the first reading, or if there is nothing to read."""
         try:
-            now = self._read(self.where)
+            now = self._read(self.where, self._pages)
         except ScrapeError as error:
             self.failed = str(error)
             return None
@@ -118,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
 def print_views(watch: Watch, console: Console, interval: float, wanted: int | None, once: bool) -> int:
     """One view below the other. An endpoint that is gone is said once; with ``once`` that is the end."""
     shown, said = 0, None
+    pace = Pace(interval)
     while True:
         found = watch.look()
         if found is not None:
@@ -131,28 +134,43 @@ def print_views(watch: Watch, console: Console, interval: float, wanted: int | N
         said = watch.failed
         if once and said is not None:
             return UNREACHABLE
-        time.sleep(interval)
+        pace.wait()
 
 
 def show_views(watch: Watch, console: Console, interval: float, wanted: int | None) -> int:
-    """One view in the place of the other, on the terminal's second screen."""
+    """One view in the place of the other, on the terminal's second screen; the last one stays when it ends."""
     shown = 0
-    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
+    last: list[Block] = []
+    pace = Pace(interval)
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
+        while wanted is None or shown < wanted:
             found = watch.look()
             if found is not None:
-                shown += 1
+                shown, last = shown + 1, found
                 live.update(rendered(found), refresh=True)
-                if wanted is not None and shown >= wanted:
-                    break
             elif watch.failed is not None:
                 live.update(RichText(f"{watch.failed}; trying again every {interval:g} s", style="bold"), refresh=True)
             else:
                 live.update(RichText(f"{watch.where}: the first view comes in {interval:g} s"), refresh=True)
-            time.sleep(interval)
-    # The second screen is gone with what it showed.
-    terminal.show(found, console)
+            pace.wait()
+    terminal.show(last, console)
     return 0
+
+
+class Pace:
+    """Keeps readings an interval apart, however long each of them takes."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._last = time.monotonic()
+
+    def wait(self) -> None:
+        """Sleeps until the next reading is due; one that is overdue begins at once."""
+        due = self._last + self.interval
+        now = time.monotonic()
+        if due > now:
+            time.sleep(due - now)
+        self._last = max(due, now)
 
 
 def rendered(found: list[Block]) -> RenderableType:

@@ -18,7 +18,9 @@ TIMEOUT_S: Final = 10.0
 # At the limits of the client a page has about 14 MB.
 LARGEST: Final = 256 << 20
 PREFIX: Final = "db_client_"
-GROWING: Final = ("counter", "histogram")
+TYPE: Final = f"# TYPE {PREFIX}"
+# What the names of samples that only grow end with, by the type of their family.
+GROWING: Final = {"counter": ("",), "histogram": ("_bucket", "_count", "_sum")}
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
@@ -59,7 +61,7 @@ def address(text: str) -> str:
     return urllib.parse.urlunsplit(parts._replace(path=parts.path if parts.path not in ("", "/") else "/metrics"))
 
 
-def fetch(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
+def fetch(url: str, pages: Pages, timeout_s: float = TIMEOUT_S) -> Scrape:
     """Reads the endpoint once."""
     request = urllib.request.Request(url, headers={"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip"})
     try:
@@ -71,6 +73,7 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
             raise ScrapeError(f"{url} sends more than {LARGEST >> 20} MiB: is it a metrics endpoint?")
         text = (gzip.decompress(body) if zipped else body).decode()
     except urllib.error.HTTPError as error:
+        error.close()
         raise ScrapeError(f"{url} answers with {error.code} {error.reason}: is the path right?") from None
     except urllib.error.URLError as error:
         raise ScrapeError(
@@ -81,7 +84,7 @@ def fetch(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
         raise ScrapeError(f"{url} has not answered within {timeout_s:g} s") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
-    return Scrape(at_s, *parse(text, url))
+    return Scrape(at_s, *pages.parse(text, url))
 
 
 def reason(error: object) -> str:
@@ -90,20 +93,39 @@ def reason(error: object) -> str:
     return str(said).lower()
 
 
-def parse(text: str, url: str) -> tuple[dict[Key, float], frozenset[str]]:
-    """The samples of a page, and the names of those that only grow; other libraries' are left out."""
-    ours: dict[Key, float] = {}
-    growing: set[str] = set()
-    try:
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if not sample.name.startswith(PREFIX):
-                    continue
-                ours[sample.name, tuple(sorted(sample.labels.items()))] = float(sample.value)
-                if family.type in GROWING:
-                    growing.add(sample.name)
-    except (ValueError, IndexError, KeyError) as error:
-        raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
-    if not ours:
-        raise ScrapeError(f"{url} has no metrics of aerospike-py: is it the right process?")
-    return ours, frozenset(growing)
+class Pages:
+    """Reads pages of one endpoint. What a line is about is read once: the next page mostly repeats it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Key] = {}
+
+    def parse(self, text: str, url: str) -> tuple[dict[Key, float], frozenset[str]]:
+        """The samples of a page, and the names of those that only grow; what other libraries expose is left out."""
+        values: dict[Key, float] = {}
+        growing: set[str] = set()
+        try:
+            for line in text.splitlines():
+                if line.startswith(PREFIX):
+                    series, _, value = line.rpartition(" ")
+                    key = self._known.get(series)
+                    if key is None:
+                        key, values[key] = self._read(line)
+                    else:
+                        values[key] = float(value)
+                elif line.startswith(TYPE):
+                    name, _, kind = line.removeprefix("# TYPE ").partition(" ")
+                    growing.update(f"{name}{ending}" for ending in GROWING.get(kind.strip(), ()))
+        except (ValueError, IndexError, KeyError) as error:
+            raise ScrapeError(f"{url} sends what is no text of metrics ({reason(error)})") from None
+        if not values:
+            raise ScrapeError(f"{url} has no metrics of aerospike-py: is it the right process?")
+        return values, frozenset(growing)
+
+    def _read(self, line: str) -> tuple[Key, float]:
+        (sample,) = (one for family in text_string_to_metric_families(f"{line}\n") for one in family.samples)
+        key = (sample.name, tuple(sorted(sample.labels.items())))
+        series, _, last = line.rpartition(" ")
+        # A line with a time at its end is read anew each time.
+        if sample.timestamp is None and float(last) == sample.value:
+            self._known[series] = key
+        return key, float(sample.value)
