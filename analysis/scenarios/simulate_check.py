@@ -24,8 +24,9 @@ from pathlib import Path
 from aerospike_py.testing import EmbeddedServer
 from aerospike_py_analysis.recording import Recording
 from aerospike_py_analysis.simulation.change import Change, Network
-from aerospike_py_analysis.simulation.load import Load, load
+from aerospike_py_analysis.simulation.load import Load
 from aerospike_py_analysis.simulation.predict import GATHERED, KEYS, Figures, as_recorded, figures, predict
+from aerospike_py_analysis.simulation.read import load
 from aerospike_py_analysis.wording import count
 from aerospike_py_analysis.wording import time as duration
 from rich.console import Console

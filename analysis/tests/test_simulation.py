@@ -16,8 +16,9 @@ from aerospike_py_analysis.simulation.change import Change, Network, apply
 from aerospike_py_analysis.simulation.document import document
 from aerospike_py_analysis.simulation.engine import Engine, Server
 from aerospike_py_analysis.simulation.hidden import hidden
-from aerospike_py_analysis.simulation.load import Call, Load, load
+from aerospike_py_analysis.simulation.load import Call, Load
 from aerospike_py_analysis.simulation.predict import ALL, GATHERED, KEYS, Prediction, predict
+from aerospike_py_analysis.simulation.read import load
 from recordings import MS, Recording
 from situations import planted
 from test_golden import expect, rounded
@@ -177,6 +178,16 @@ def test_gathered_calls_become_one_batch(own_tasks: bool, tmp_path: Path) -> Non
 
 def figures_of(call: Call) -> dict[str, object]:
     return {**dataclasses.asdict(call), "stages": call.stages.tolist()}
+
+
+def test_spans_that_do_not_say_who_called_have_as_many_callers_as_were_needed(tmp_path: Path) -> None:
+    made(tmp_path, "sync", 4)
+    spans = tmp_path / "spans.json"
+    assert main(["export", str(tmp_path), "--to", "otlp", "-o", str(spans)]) == 0
+    recorded = load(Reader([spans]))
+    assert len(recorded.callers) == 4
+    assert {len(step.calls) for caller in recorded.callers for step in caller.steps} == {1}
+    assert predict(recorded, Change(), 0).model_error == pytest.approx(0, abs=2 / 100)
 
 
 def test_the_recorded_load_is_left_as_it_is(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from aerospike_py_analysis.recording import Recording
 from aerospike_py_analysis.report import terminal
 from aerospike_py_analysis.simulation.change import Change, ImpossibleChangeError, Network, callers, check
 from aerospike_py_analysis.simulation.document import document
-from aerospike_py_analysis.simulation.load import OPERATIONS, load
 from aerospike_py_analysis.simulation.predict import REPETITIONS, predict
+from aerospike_py_analysis.simulation.read import OPERATIONS, load
 
 WRONG = 2
 PLAIN_WIDTH = 200

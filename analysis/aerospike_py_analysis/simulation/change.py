@@ -11,7 +11,8 @@ import numpy as np
 
 from aerospike_py_analysis.bursts import EVERY, SLOWEST
 from aerospike_py_analysis.model import Ints
-from aerospike_py_analysis.simulation.load import INCOMING, OUTGOING, Call, Caller, Load, Step
+from aerospike_py_analysis.simulation.calls import INCOMING, OUTGOING
+from aerospike_py_analysis.simulation.load import Call, Caller, Load, Step
 
 UNITS: Final = {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
 SHIFT: Final = re.compile(r"([+-])\s*(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s)")
