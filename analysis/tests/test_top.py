@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import io
 import math
 import threading
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ import aerospike_py
 import pytest
 from aerospike_py.testing import EmbeddedServer
 from aerospike_py_analysis.cli import main
-from aerospike_py_analysis.commands.top import Watch
+from aerospike_py_analysis.commands.top import Watch, show_views
 from aerospike_py_analysis.report import markdown
 from aerospike_py_analysis.report.blocks import Block, Table, Text
 from aerospike_py_analysis.top import view
 from aerospike_py_analysis.top.figures import figures
 from aerospike_py_analysis.top.interval import Estimate, Histogram, Interval
 from aerospike_py_analysis.top.scrape import Pages, Scrape, ScrapeError, address, fetch
+from rich.console import Console
 from test_golden import expect
 
 SYSTEM = 'db_system_name="aerospike"'
@@ -275,6 +277,19 @@ def test_once_prints_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in printed
     assert main(["top", "127.0.0.1:1", "--once"]) == 2
     assert "cannot be reached" in capsys.readouterr().err
+
+
+def test_a_terminal_shows_one_view_at_a_time_and_keeps_the_last() -> None:
+    watched = Watched(page(1000), ScrapeError("it is gone"), page(1400), page(1600))
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=150, height=40)
+    assert show_views(watched.watch, console, 0.001, 2) == 0
+    shown = screen.getvalue()
+    for what in ("the first view comes", "it is gone; trying again", "over 4.0 s", "over 2.0 s"):
+        assert what in shown
+    kept = shown.rpartition("\x1b[?1049l")[2]
+    assert "over 2.0 s" in kept
+    assert "over 4.0 s" not in kept
 
 
 def test_the_endpoint_of_a_real_process(capsys: pytest.CaptureFixture[str]) -> None:
