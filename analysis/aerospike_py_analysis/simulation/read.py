@@ -13,7 +13,7 @@ from aerospike_py_analysis.recording import NothingToReadError, Recording
 from aerospike_py_analysis.simulation.calls import Calls
 from aerospike_py_analysis.simulation.load import Load
 
-OPERATIONS: Final = 20_000
+OPERATIONS: Final = 10_000
 READ_MOST: Final = 400_000
 FEWEST_CALLS: Final = 20
 
