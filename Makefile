@@ -13,6 +13,7 @@ PYTHON ?= python3
 PYTEST ?=
 LANES ?=
 VERDICTS ?=
+SIMULATE ?=
 BENCH ?=
 BENCH_MINUTES ?= 28
 BENCH_RESULTS ?= build/benchmark
@@ -110,6 +111,10 @@ verdicts: build ## Play planted scenarios with the GIL and without it, and check
 	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" --version
 	PYTHONPATH=analysis $(VENV_PYTHON) -m scenarios --python $(VENV_PYTHON) \
 	    $$(test -x $(FREE_THREADED_VENV)/bin/python && echo --python $(FREE_THREADED_VENV)/bin/python) $(VERDICTS)
+
+.PHONY: simulate-check
+simulate-check: build ## Predict what changes do, make them on the embedded server, print the errors (SIMULATE="--rounds 5")
+	PYTHONPATH=analysis $(VENV_PYTHON) -m scenarios.simulate_check $(SIMULATE)
 
 .PHONY: soak
 soak: build ## Run the long tests that make test leaves out

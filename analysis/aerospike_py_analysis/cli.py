@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aerospike_py_analysis import compare, record
 from aerospike_py_analysis.analysis import analyse
-from aerospike_py_analysis.commands import flamegraph, local
+from aerospike_py_analysis.commands import flamegraph, local, simulate, top
 from aerospike_py_analysis.commands.client import NoClientError
 from aerospike_py_analysis.export import chrome, otlp, speedscope, tabular
 from aerospike_py_analysis.profile import profile
@@ -107,6 +107,8 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=run_record)
     flamegraph.add(commands)
+    top.add(commands)
+    simulate.add(commands)
     local.add(commands)
     return whole
 

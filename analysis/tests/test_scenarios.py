@@ -6,8 +6,10 @@ import sys
 
 import pytest
 from aerospike_py_analysis.verdicts import RULES
+from scenarios import simulate_check
 from scenarios.scenario import CAUSES, Scenario
 from scenarios.score import has_gil, score
+from scenarios.simulate_check import CASES, Compared, Sides
 from scenarios.table import SCENARIOS
 
 # What is planted is found every time; what else a busy machine does to a recording is not planted.
@@ -31,6 +33,18 @@ def test_scenarios_speak_of_rules_that_exist() -> None:
         assert {*one.first, *one.also, *one.fits, *one.never} <= rules, one.name
         assert one.first or one.also or one.healthy, one.name
     assert len(SCENARIOS) >= 20
+
+
+def test_predictions_are_compared_on_the_least_disturbed_rounds() -> None:
+    rounds = [
+        Compared(rate, 2 * rate, 1.5 * (1100 - rate), rate, (1 / rate,), (2.0,), (4.0,))
+        for rate in (100.0, 900.0, 1000.0, 500.0, 300.0, 200.0, 400.0, 600.0)
+    ]
+    found = Sides.of(rounds, simulate_check.rate)
+    assert (found.before, found.predicted, found.measured) == (950, 1900, 1425)
+    assert found.error == pytest.approx(1 / 3)
+    assert Sides.of(rounds, simulate_check.percentile(0)).error == -0.5
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
 def test_mistakes_are_named() -> None:
