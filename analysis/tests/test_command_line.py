@@ -12,6 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from aerospike_py_analysis.cli import main
+from aerospike_py_analysis.culprits import place_of
+from aerospike_py_analysis.fanout import node_skew
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import Recording as Reader
 from recordings import MS, Recording
@@ -128,6 +130,26 @@ def test_an_export_to_otlp_can_be_read_again(trace: Path, tmp_path: Path) -> Non
     sums = dict(zip(new.stages, new.sums.tolist(), strict=True))
     assert sums == {name: value for name, value in zip(old.stages, old.sums.tolist(), strict=True) if value}
     assert main(["report", str(path)]) == 0
+    # The nodes of batches, those that nobody waited for included.
+    assert node_skew(after) == node_skew(before)
+    places = [place_of(group, 0) for group in (old, new)]
+    (was,), (now,) = (one.recording.details([place]).values() for one, place in zip((before, after), places, strict=True))
+    assert len(was.tracks) == 3
+    assert now.tracks == was.tracks
+    assert now.segments == was.segments
+
+
+def test_conversions_survive_an_export_to_otlp(tmp_path: Path) -> None:
+    recording = Recording()
+    for _ in range(10):
+        recording.add(recording.healthy(), "batch_read", keys=5)
+        recording.add({"to_dict": 7000}, "batch_read", kind="conversion", segments=[])
+    recording.write(tmp_path)
+    path = tmp_path / "spans.jsonl"
+    assert main(["export", str(tmp_path), "--to", "otlp", "-o", str(path)]) == 0
+    summed = profile(Reader([path]))
+    assert [(group.name, group.count) for group in summed.groups] == [("batch_read (sync)", 10)]
+    assert (summed.deferred["batch_read"].count, summed.deferred["batch_read"].total_ns) == (10, 70_000)
 
 
 def test_an_export_to_chrome_is_balanced(trace: Path, tmp_path: Path) -> None:

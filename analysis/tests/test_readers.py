@@ -261,6 +261,10 @@ def test_a_deferred_conversion_is_no_part_of_an_operation(tmp_path: Path) -> Non
     path = tmp_path / "traces.json"
     path.write_text(json.dumps(request))
     (chunk,) = Reader([path]).chunks()
-    assert chunk["duration_ns"].tolist() == [1000]
-    assert chunk.stages.sum() == 1000
-    assert chunk.stages[-1].tolist() == [60]
+    assert chunk.conversions.tolist() == [False, True]
+    assert chunk["duration_ns"].tolist() == [1000, 4000]
+    assert chunk.stages.sum(axis=0).tolist() == [1000, 4000]
+    assert chunk.stages[-1].tolist() == [60, 0]
+    analysis, _ = analyse([path])
+    assert analysis.operations == 1
+    assert [(one.operation, one.count, one.total_ns) for one in analysis.deferred] == [("batch_read", 1, 4000)]

@@ -52,6 +52,10 @@ class SpanFile:
         for span in spans:
             children[span.trace, span.parent].append(span)
         self.rows = [operation(span, children) for span in spans if is_operation(span)]
+        operations = {(span.trace, span.identity): span for span in spans if is_operation(span)}
+        self.rows += [
+            conversion(span, operations.get((span.trace, span.parent))) for span in spans if is_deferred(span)
+        ]
         if not self.rows:
             self.warnings.append("holds no client span of Aerospike")
         elif not any(row.stages for row in self.rows):
@@ -85,7 +89,7 @@ class SpanFile:
         columns["batch"][:] = 0
         columns["row"][:] = np.arange(rows)
         values[-1] += columns["duration_ns"] - values.sum(axis=0)
-        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_), numbered=False)
+        yield Chunk(columns, values, np.array([row.conversion for row in self.rows]), numbered=False)
 
     def details(self, rows: dict[int, list[int]]) -> Iterator[tuple[int, int, Details]]:
         """Segments and tracks of some rows."""
@@ -107,6 +111,7 @@ class Operation:
     numbers: dict[str, int]
     stages: dict[str, int]
     details: Details
+    conversion: bool = False
 
 
 def is_operation(span: Span) -> bool:
@@ -167,7 +172,7 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
             [
                 Track(
                     address(t.attributes),
-                    1,
+                    int(t.attributes.get("aerospike.attempts", 1)),
                     t.start - span.start,
                     max(t.end - t.start, 0),
                     [segment(g, t) for g in inner],
@@ -176,6 +181,21 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
             ],
             span.trace,
         ),
+    )
+
+
+def conversion(span: Span, parent: Span | None) -> Operation:
+    """A lazy batch that became Python objects later, of the operation above it if that is in the file."""
+    named = {**(parent.attributes if parent is not None else {}), **span.attributes}
+    duration = max(span.end - span.start, 0)
+    return Operation(
+        span.process,
+        duration,
+        {"operation": str(named.get("db.operation.name", "unknown")), "lane": str(named.get("aerospike.lane", "unknown"))},
+        {"start_ns": span.start, "duration_ns": duration},
+        {stage_of(span): duration},
+        Details(),
+        conversion=True,
     )
 
 

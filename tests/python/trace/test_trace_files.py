@@ -60,6 +60,8 @@ def test_a_row_says_all_there_is(connect, faults, lane, many, tmp_path):
     assert (frame["pid"], frame["python_version"]) == (os.getpid(), platform.python_version())
     assert frame["client_version"] == aerospike_py.__version__
     assert frame["python_build"] == ("gil" if getattr(sys, "_is_gil_enabled", lambda: True)() else "free-threaded")
+    if lane == "asyncio":
+        assert "asyncio" in frame["event_loops"]
     assert frame["stages"] == [stage.name for stage in aerospike_py.stage_table()]
     found = [row for row in rows(tmp_path) if row["kind"] == "operation"]
     for row in found:
