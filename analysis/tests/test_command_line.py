@@ -133,7 +133,9 @@ def test_an_export_to_otlp_can_be_read_again(trace: Path, tmp_path: Path) -> Non
     # The nodes of batches, those that nobody waited for included.
     assert node_skew(after) == node_skew(before)
     places = [place_of(group, 0) for group in (old, new)]
-    (was,), (now,) = (one.recording.details([place]).values() for one, place in zip((before, after), places, strict=True))
+    (was,), (now,) = (
+        one.recording.details([place]).values() for one, place in zip((before, after), places, strict=True)
+    )
     assert len(was.tracks) == 3
     assert now.tracks == was.tracks
     assert now.segments == was.segments

@@ -191,7 +191,10 @@ def conversion(span: Span, parent: Span | None) -> Operation:
     return Operation(
         span.process,
         duration,
-        {"operation": str(named.get("db.operation.name", "unknown")), "lane": str(named.get("aerospike.lane", "unknown"))},
+        {
+            "operation": str(named.get("db.operation.name", "unknown")),
+            "lane": str(named.get("aerospike.lane", "unknown")),
+        },
         {"start_ns": span.start, "duration_ns": duration},
         {stage_of(span): duration},
         Details(),
