@@ -49,6 +49,8 @@ TRACK: Final = pa.struct(
         ("start_ns", pa.uint64()),
         ("duration_ns", pa.uint64()),
         ("segments", pa.list_(SEGMENT)),
+        ("bytes_sent", pa.uint64()),
+        ("bytes_received", pa.uint64()),
     ]
 )
 
@@ -137,6 +139,8 @@ def tracks(batches: np.ndarray[Any, Any], waits: np.ndarray[Any, Any]) -> pa.Lis
             pa.array(np.full(total, 20_000), pa.uint64()),
             pa.array(took, pa.uint64()),
             pa.ListArray.from_arrays(pa.array(np.arange(total + 1), pa.int32()), piece),
+            pa.array(np.full(total, 900), pa.uint64()),
+            pa.array(np.full(total, 12_000), pa.uint64()),
         ],
         fields=list(TRACK),
     )

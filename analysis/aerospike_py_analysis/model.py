@@ -162,6 +162,8 @@ class Track:
     start_ns: int
     duration_ns: int
     segments: list[Segment]
+    # None in recordings of clients that did not say.
+    bytes_received: int | None = None
 
 
 @dataclass

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from scenarios.scenario import Scenario
-from scenarios.stage import SECONDS, Stage, background, key, spin
+from scenarios.stage import Stage, background, key, spin
 
 LOOP = frozenset({"busy_loop", "slow_callback"})
 
@@ -68,8 +68,7 @@ def gather(stage: Stage) -> None:
     async def play() -> None:
         async with stage.async_client() as client:
             with stage.recording():
-                end = time.monotonic() + SECONDS
-                while time.monotonic() < end:
+                for _ in stage.rounds():
                     await asyncio.gather(*(client.get(key(number)) for number in range(60)))
                     await asyncio.sleep(0.005)
 
@@ -84,8 +83,7 @@ def small_batches(stage: Stage) -> None:
             batches = [[key(4 * number + i) for i in range(4)] for number in range(30)]
             await asyncio.gather(*map(client.batch_read, batches))
             with stage.recording():
-                end = time.monotonic() + SECONDS
-                while time.monotonic() < end:
+                for _ in stage.rounds():
                     await asyncio.gather(*map(client.batch_read, batches))
                     await asyncio.sleep(0.005)
 

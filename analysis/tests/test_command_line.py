@@ -91,6 +91,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(trac
     assert set(re.findall(r"https?://[^\"' <]+", text)) == {"http://www.w3.org/2000/svg"}
     assert "prefers-color-scheme: dark" in text
     assert text.count("<svg") >= 5
+    assert "Flamegraph of the stages" in text
 
 
 def test_names_from_a_recording_are_text_in_the_page(tmp_path: Path) -> None:
@@ -119,6 +120,22 @@ def test_a_comparison_ends_with_a_status_for_continuous_integration(
     assert main(["compare", before, after]) == 0
     assert main(["compare", before, str(tmp_path / "absent")]) == 2
     assert "absent: there is no such file" in capsys.readouterr().err
+
+
+def test_recordings_with_and_without_the_gil_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for pid, on in ((1, True), (2, False)):
+        recording = Recording(seed=pid, pid=pid, gil_enabled=on)
+        for _ in range(100):
+            recording.add(recording.healthy(gil_reacquire=MS if on else 0))
+        recording.write(tmp_path)
+    before, after = (str(tmp_path / f"rec-host-a-{pid}") for pid in (1, 2))
+    page = tmp_path / "page.html"
+    assert main(["compare", before, after, "--html", str(page)]) == 0
+    assert "p95 without the GIL" in capsys.readouterr().out
+    assert "<h1>With the GIL and without it</h1>" in page.read_text()
+    assert main(["report", str(tmp_path), "--html", str(page)]) == 0
+    assert "p95 goes from" in capsys.readouterr().out
+    assert "From with the GIL to without the GIL" in page.read_text()
 
 
 def test_an_export_to_otlp_can_be_read_again(trace: Path, tmp_path: Path) -> None:

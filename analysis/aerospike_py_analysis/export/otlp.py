@@ -106,7 +106,11 @@ def track_spans(trace: str, parent: str, numbers: Iterator[int], begin_ns: int, 
     """All that happened at one node of a batch, whether or not the batch waited for it."""
     identity = f"{next(numbers):016x}"
     start = begin_ns + track.start_ns
-    named = {**address(track.node), "aerospike.attempts": track.attempts}
+    named = {
+        **address(track.node),
+        "aerospike.attempts": track.attempts,
+        "aerospike.bytes_received": track.bytes_received,
+    }
     name = f"node {track.node or 'unknown'}"
     whole = span(trace, identity, parent, name, INTERNAL, start, track.duration_ns, named)
     parts = [part for part in track.segments if part.duration_ns]

@@ -268,6 +268,7 @@ def details_of(row: dict[str, Any], stages: tuple[str, ...]) -> Details:
             track["start_ns"],
             track["duration_ns"],
             segments(track.get("segments")),
+            track.get("bytes_received"),
         )
         for track in row.get("tracks") or []
     ]

@@ -176,6 +176,7 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
                     t.start - span.start,
                     max(t.end - t.start, 0),
                     [segment(g, t) for g in inner],
+                    t.attributes.get("aerospike.bytes_received"),
                 )
                 for t, inner in tracks
             ],

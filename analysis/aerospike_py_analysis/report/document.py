@@ -3,6 +3,8 @@ for."""
 
 from __future__ import annotations
 
+import math
+
 from aerospike_py_analysis.analysis import Analysis, GroupAnalysis
 from aerospike_py_analysis.model import Frame
 from aerospike_py_analysis.report import changes
@@ -275,9 +277,16 @@ def fanout(analysis: Analysis) -> list[Block]:
         blocks += [
             Heading("Nodes of batches", anchor="skew"),
             Table(
-                ["node", "batches", "was the last", "mean", "behind the next when last"],
+                ["node", "batches", "was the last", "mean", "behind the next when last", "bytes per batch"],
                 [
-                    [one.node, count(one.batches), count(one.last), time(one.mean_ns), time(one.excess_ns)]
+                    [
+                        one.node,
+                        count(one.batches),
+                        count(one.last),
+                        time(one.mean_ns),
+                        time(one.excess_ns),
+                        "unknown" if math.isnan(one.bytes_mean) else count(one.bytes_mean),
+                    ]
                     for one in analysis.skew
                 ],
             ),

@@ -85,7 +85,8 @@ def test_a_row_says_all_there_is(connect, faults, lane, many, tmp_path):
     assert batch["stage_network_wait_ns"] >= 70_000_000
     assert sorted(batch["nodes"]) == sorted(f"{host}:{port}" for host, port in faults.hosts)
     assert len(batch["tracks"]) == 3
-    assert batch["attempts"] == sum(track["attempts"] for track in batch["tracks"]) == 3
+    for name in ("attempts", "bytes_sent", "bytes_received"):
+        assert batch[name] == sum(track[name] for track in batch["tracks"]) >= 3
 
 
 def test_a_late_conversion_is_a_row_of_its_own(client, many, tmp_path):
