@@ -19,6 +19,10 @@ import numpy as np
 
 from aerospike_py_analysis.model import COLUMNS, NONE, Chunk, Details, Frame, Problem, Segment, Track, Vocabulary
 
+# What reading a value of another shape than is expected raises.
+UNFIT = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+# What fits into a column; the year 2200 is below it.
+LARGEST = 1 << 62
 SYSTEMS = ("db.system.name", "db.system")
 NETWORK = ("network_write", "network_wait", "network_read")
 
@@ -37,6 +41,25 @@ class Span:
     end: int
     attributes: dict[str, Any]
     process: int
+
+
+def objects(values: Any, instead: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a JSON list, and how many of its values are none; those are left out or replaced."""
+    if values is None:
+        return [], 0
+    if not isinstance(values, list):
+        return [], 1
+    found = [value if isinstance(value, dict) else instead for value in values]
+    fit = [value for value in found if value is not None]
+    return fit, sum(not isinstance(value, dict) for value in values)
+
+
+def moment(value: Any, factor: int = 1) -> int:
+    """A time or duration in nanoseconds."""
+    number = int(value) * factor
+    if not 0 <= number < LARGEST:
+        raise ValueError("a time lies outside of what a clock can show")
+    return number
 
 
 class SpanFile:
@@ -172,11 +195,11 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
             [
                 Track(
                     address(t.attributes),
-                    int(t.attributes.get("aerospike.attempts", 1)),
+                    whole(t.attributes.get("aerospike.attempts"), 1) or 1,
                     t.start - span.start,
                     max(t.end - t.start, 0),
                     [segment(g, t) for g in inner],
-                    t.attributes.get("aerospike.bytes_received"),
+                    whole(t.attributes.get("aerospike.bytes_received")),
                 )
                 for t, inner in tracks
             ],
@@ -256,8 +279,16 @@ def numbers(span: Span, duration: int, tracks: list[tuple[Span, list[Span]]]) ->
         "bytes_received": "aerospike.bytes_received",
     }
     for column, name in named.items():
-        try:
-            values[column] = int(span.attributes[name])
-        except (KeyError, TypeError, ValueError):
-            continue
+        value = whole(span.attributes.get(name))
+        if value is not None:
+            values[column] = value
     return values
+
+
+def whole(value: Any, absent: int | None = None) -> int | None:
+    """A whole number that fits into a column."""
+    try:
+        number = int(value)
+    except UNFIT:
+        return absent
+    return number if abs(number) < LARGEST else absent

@@ -219,7 +219,7 @@ def over_time(group: GroupAnalysis, throttled: list[Throttled]) -> list[str]:
     worst = max(bursts, key=lambda one: one.p99_ns, default=None)
     found.append(
         f"bursts: {len(bursts)} of {len(trend.slices)} slices of {time(trend.width_ns)} have a p99 of more than"
-        f" {BURST:g} times the typical slice's; the worst, {time(worst.start_ns)} into the recording, of"
+        f" {BURST:g} times the typical slice's; the worst, {time(max(worst.start_ns, 0))} into the recording, of"
         f" {time(worst.p99_ns)}"
         if worst
         else f"no bursts: no slice of {time(trend.width_ns)} has a p99 of more than {BURST:g} times the typical one's"
