@@ -68,7 +68,8 @@ def frame(analysis: Analysis) -> list[Block]:
         Heading("The frame", anchor="frame"),
         Text(
             f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s,"
-            f" {analysis.concurrency:.2f} at a time in the mean, {count(most)} of one client at most.{throttled}"
+            f" {analysis.concurrency:.2f} at a time in the mean; when one began, at most {count(most)} of its client"
+            f" were in flight.{throttled}"
         ),
         Table(
             FRAME_COLUMNS,
