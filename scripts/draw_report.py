@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SIZE = (1160, 1180)
+SIZE = (1160, 1160)
 # What a page should not take longer to load than.
 MOST_BYTES = 300_000
 OPTIONS = (
