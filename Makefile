@@ -169,6 +169,10 @@ lanes: build peers build/peers/uvloop/.ready
 	cargo build --release --manifest-path benchmark/rust-core/Cargo.toml --target-dir build/rust-core --locked
 	@scripts/free-threaded-lanes $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" build/peers-3.14t
 
+.PHONY: bench-analysis
+bench-analysis: build ## Measure what explaining a recording of ten million operations takes, in time and memory
+	$(VENV_PYTHON) benchmark/analysis_scale.py
+
 .PHONY: bench-conversion
 bench-conversion: build ## Count the instructions of conversion between Python and Rust
 	$(VENV_PYTHON) benchmark/conversion.py

@@ -12,6 +12,7 @@ import numpy as np
 
 from aerospike_py_analysis import histogram, trends
 from aerospike_py_analysis.breakdown import Breakdown, breakdown
+from aerospike_py_analysis.compare import Change, with_and_without_gil
 from aerospike_py_analysis.culprits import Blame, blame, place_of
 from aerospike_py_analysis.dimensions import Dimension, dimensions
 from aerospike_py_analysis.fanout import Gathered, NodeSkew, gathered, node_skew
@@ -19,7 +20,7 @@ from aerospike_py_analysis.model import Details, Frame
 from aerospike_py_analysis.profile import Group, Profile, profile
 from aerospike_py_analysis.recording import Recording
 from aerospike_py_analysis.tail import Ordered, TailSplit, splits
-from aerospike_py_analysis.trends import Trend, trend
+from aerospike_py_analysis.trends import Throttled, Trend, trend
 
 TAILS = ((0.5, 0.99), (0.5, 0.999))
 # Operations shown one by one, per group.
@@ -82,10 +83,12 @@ class Analysis:
     seconds: float
     concurrency: float
     throttled_seconds: float
+    throttled: list[Throttled]
     groups: list[GroupAnalysis]
     gathered: list[Gathered]
     skew: list[NodeSkew]
     blame: list[Blame]
+    interpreters: list[Change]
     deferred: list[DeferredFigures]
     verdicts: list[Any] = field(default_factory=list)
     not_found: list[Any] = field(default_factory=list)
@@ -132,10 +135,12 @@ def from_profile(summed: Profile) -> Analysis:
         seconds,
         summed.total_ns / 1e9 / seconds,
         throttled,
+        trends.throttled_stretches(summed),
         [group_analysis(group, summed) for group in summed.groups],
         gathered(summed.bursts, summed),
         node_skew(summed),
         blame(summed),
+        with_and_without_gil(summed),
         deferred,
     )
     analysis.problems = [str(problem) for problem in recording.problems]
@@ -149,7 +154,7 @@ def group_analysis(group: Group, summed: Profile) -> GroupAnalysis:
     return GroupAnalysis(
         breakdown(group),
         tails,
-        dimensions(group, summed.recording),
+        dimensions(group, summed),
         trend(group, summed.first_ns),
         exemplars(group, summed),
     )

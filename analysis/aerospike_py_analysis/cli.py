@@ -18,6 +18,7 @@ from aerospike_py_analysis.commands.client import NoClientError
 from aerospike_py_analysis.export import chrome, otlp, speedscope, tabular
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import NothingToReadError, Recording
+from aerospike_py_analysis.report import comparison as report_of
 from aerospike_py_analysis.report import html, markdown, terminal
 from aerospike_py_analysis.report.blocks import Block
 from aerospike_py_analysis.report.document import document
@@ -153,14 +154,13 @@ def run_compare(options: argparse.Namespace) -> int:
         for problem in summed.recording.problems:
             print(f"aerospike-py: {problem}", file=sys.stderr)
     comparison = compare.compare(before, after, options.percentile)
-    show(compare.document(comparison, options.threshold))
+    blocks = report_of.document(comparison, options.threshold)
+    show(blocks)
     if options.html:
-        save(
-            options.html,
-            html.render(compare.document(comparison, options.threshold, pictures=True), "Before and after"),
-        )
+        page = report_of.document(comparison, options.threshold, pictures=True)
+        save(options.html, html.render(page, report_of.title(comparison)))
     if options.md:
-        save(options.md, markdown.render(compare.document(comparison, options.threshold)))
+        save(options.md, markdown.render(blocks))
     if options.json:
         save(options.json, json.dumps(comparison.as_json(), indent=1))
     slower = options.threshold is not None and any(one.exceeds(options.threshold) for one in comparison.changes)

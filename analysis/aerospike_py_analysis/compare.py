@@ -1,5 +1,5 @@
-"""Compares two recordings: from one percentile to the other's, stage by stage, and whether the difference is more
-than chance.
+"""Compares two recordings, or the processes with the GIL and those without it in one: from one percentile to the
+other's, stage by stage, and whether the difference is more than chance.
 
 The split is that of ``tail``: the stages of the operations around the percentile of each recording, scaled to it, so
 that
@@ -16,15 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from aerospike_py_analysis.model import Floats, Frame
+from aerospike_py_analysis.model import Bools, Floats, Frame
 from aerospike_py_analysis.profile import Group, Profile
-from aerospike_py_analysis.report.blocks import Block, Heading, Items, Picture, Table, Text
-from aerospike_py_analysis.report.document import frame_row
-from aerospike_py_analysis.report.pictures import style, waterfall
 from aerospike_py_analysis.tail import Ordered, Part, repeated
-from aerospike_py_analysis.wording import count, interval, rank, share, signed, time
 
 SIGNIFICANT: Final = 0.05
+# What the GIL is compared at, and how many operations either configuration must have.
+PERCENTILE: Final = 0.95
+FEWEST: Final = 30
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,49 @@ def compare(before: Profile, after: Profile, q: float = 0.95) -> Comparison:
     )
 
 
+def with_and_without_gil(summed: Profile, q: float = PERCENTILE) -> list[Change]:
+    """Each operation from its processes with the GIL to those without it, where a recording has both."""
+    on = np.array([frame.gil_enabled is True for frame in summed.recording.frames])
+    off = np.array([frame.gil_enabled is False for frame in summed.recording.frames])
+    if not on.any() or not off.any():
+        return []
+    found = []
+    for group in summed.groups:
+        process = group.rows["process"]
+        if min(on[process].sum(), off[process].sum()) >= FEWEST:
+            sides = [side_of_rows(group, rows, q) for rows in (on[process], off[process])]
+            found.append(between(group.operation, group.lane, group.stages, q, sides[0], sides[1]))
+    return found
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: its operations, how many they stand for, and the percentile."""
+
+    rows: Ordered
+    count: int
+    value: float
+
+
+def side_of_rows(group: Group, rows: Bools, q: float) -> Side:
+    """Some operations of a group."""
+    ordered = Ordered(group.rows["duration_ns"][rows], group.rows.stages[:, rows], group.weights[rows])
+    return Side(ordered, round(float(group.weights[rows].sum())), ordered.quantile(q))
+
+
+def side(group: Group, names: list[str], q: float) -> Side:
+    """All operations of a group, with the stages of both recordings."""
+    return Side(ordered(group, names), group.count, group.quantile(q))
+
+
 def change(old: Group, new: Group, names: list[str], q: float) -> Change:
     """The waterfall of one operation and lane."""
-    rows = ordered(old, names), ordered(new, names)
-    values = old.quantile(q), new.quantile(q)
+    return between(old.operation, old.lane, names, q, side(old, names, q), side(new, names, q))
+
+
+def between(operation: str, lane: str, names: list[str], q: float, old: Side, new: Side) -> Change:
+    """The waterfall from one side to the other."""
+    rows, values = (old.rows, new.rows), (old.value, new.value)
     befores, afters = rows[0].at(q, values[0]), rows[1].at(q, values[1])
     parts = afters - befores
     parts[int(np.argmax(np.abs(parts)))] += values[1] - values[0] - parts.sum()
@@ -135,8 +173,8 @@ def change(old: Group, new: Group, names: list[str], q: float) -> Change:
     ]
     kept = [part for part in whole if part.from_ns or part.to_ns or part.ns]
     return Change(
-        old.operation,
-        old.lane,
+        operation,
+        lane,
         q,
         (old.count, new.count),
         *values,
@@ -154,88 +192,3 @@ def ordered(group: Group, names: list[str]) -> Ordered:
         if name in group.stages:
             stages[position] = group.rows.stages[group.stages.index(name)]
     return Ordered(group.rows["duration_ns"], stages, group.weights)
-
-
-def document(comparison: Comparison, threshold: float | None = None, pictures: bool = False) -> list[Block]:
-    """The comparison as blocks of a report."""
-    name = rank(comparison.q)
-    blocks: list[Block] = [Heading("Before and after", 1), Heading("The frames", anchor="frame")]
-    rows = [
-        [side, *frame_row(one)]
-        for side, frames in zip(("before", "after"), comparison.frames, strict=True)
-        for one in frames
-    ]
-    blocks.append(Table(["", "process", "Python", "GIL", "cores", "client", "core", "program"], rows, left=8))
-    blocks += [
-        Heading("Operations", anchor="overview"),
-        Table(
-            [
-                "operation",
-                "before",
-                "after",
-                f"{name} before",
-                f"{name} after",
-                "change",
-                "relative",
-                "95 % interval",
-                "more than chance",
-            ],
-            [
-                [
-                    one.name,
-                    count(one.counts[0]),
-                    count(one.counts[1]),
-                    time(one.from_ns),
-                    time(one.to_ns),
-                    signed(one.difference_ns),
-                    f"{'+' if one.relative > 0 else ''}{share(one.relative)}",
-                    interval(one.low_ns, one.high_ns),
-                    "yes" if one.significant else "no",
-                ]
-                for one in comparison.changes
-            ],
-        ),
-    ]
-    if threshold is not None:
-        slower = [one.name for one in comparison.changes if one.exceeds(threshold)]
-        verdict = f"slower: {', '.join(slower)}" if slower else "nothing became slower"
-        blocks.append(Text(f"Threshold {share(threshold)} at {name}: {verdict}."))
-    only = [f"{one}: only before" for one in comparison.only_before] + [
-        f"{one}: only after" for one in comparison.only_after
-    ]
-    if only:
-        blocks.append(Items(only))
-    for number, one in enumerate(comparison.changes):
-        blocks += [
-            Heading(one.name, anchor=f"group-{number}"),
-            Text(
-                f"{name} went from {time(one.from_ns)} to {time(one.to_ns)}: the parts add up to the"
-                f" {signed(one.difference_ns)} between them."
-            ),
-            Table(
-                ["stage", "change", "95 % interval", "before", "after"],
-                [
-                    [
-                        part.stage,
-                        signed(part.ns),
-                        interval(part.low_ns, part.high_ns),
-                        time(part.from_ns),
-                        time(part.to_ns),
-                    ]
-                    for part in one.parts
-                ],
-            ),
-        ]
-        if pictures:
-            steps = [
-                (part.stage, part.ns, part.low_ns, part.high_ns, style(part.stage))
-                for part in one.parts
-                if abs(part.ns) >= 1
-            ]
-            blocks.append(
-                Picture(
-                    waterfall("before", one.from_ns, "after", one.to_ns, steps),
-                    f"{name}, stage by stage; whiskers: 95 % intervals.",
-                )
-            )
-    return blocks

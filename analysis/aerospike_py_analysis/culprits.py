@@ -42,7 +42,7 @@ class Culprit:
     operations: int
     share: float
     longest_ns: int
-    # Mean length of the runs that operations waited for.
+    # Median length of the runs that operations waited for: a busy machine makes some runs of anything long.
     typical_ns: float
 
 
@@ -150,7 +150,7 @@ def judge(profile: Profile, waits: Waits, stages: tuple[str, ...], probes: tuple
             round(hit[name]),
             value / examined if examined else 0.0,
             longest[name],
-            float(np.mean(list(runs[name].values()))),
+            float(np.median(list(runs[name].values()))),
         )
         for name, value in took.items()
     ]

@@ -33,13 +33,17 @@ class Gathered:
 
 @dataclass(frozen=True)
 class NodeSkew:
-    """How often a node was the last of a batch, and how long the others had been done by then."""
+    """How often a node was the last of a batch, and how long the others had been done by then.
+
+    ``bytes_mean`` is what it sends for a batch, not a number if the recording does not say.
+    """
 
     node: str
     batches: int
     last: int
     mean_ns: float
     excess_ns: float
+    bytes_mean: float
 
 
 def gathered(bursts: Bursts, profile: Profile) -> list[Gathered]:
@@ -88,6 +92,7 @@ def node_skew(profile: Profile) -> list[NodeSkew]:
     last: dict[str, int] = defaultdict(int)
     spent: dict[str, float] = defaultdict(float)
     excess: dict[str, float] = defaultdict(float)
+    received: dict[str, float] = defaultdict(float)
     for details in profile.recording.details(places).values():
         if len(details.tracks) < 2:
             continue
@@ -95,10 +100,18 @@ def node_skew(profile: Profile) -> list[NodeSkew]:
         for track in details.tracks:
             batches[track.node or "unknown"] += 1
             spent[track.node or "unknown"] += track.duration_ns
+            received[track.node or "unknown"] += np.nan if track.bytes_received is None else track.bytes_received
         last[ends[-1][1]] += 1
         excess[ends[-1][1]] += ends[-1][0] - ends[-2][0]
     found = [
-        NodeSkew(node, count, last[node], spent[node] / count, excess[node] / max(last[node], 1))
+        NodeSkew(
+            node,
+            count,
+            last[node],
+            spent[node] / count,
+            excess[node] / max(last[node], 1),
+            received[node] / count,
+        )
         for node, count in batches.items()
     ]
     return sorted(found, key=lambda one: excess[one.node], reverse=True)

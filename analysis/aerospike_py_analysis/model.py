@@ -47,6 +47,7 @@ class Frame:
     python_implementation: str | None = None
     python_build: str | None = None
     gil_enabled: bool | None = None
+    event_loops: tuple[str, ...] = ()
     cores: int | None = None
     cpu_quota_cores: float | None = None
     platform: str | None = None
@@ -63,8 +64,9 @@ class Frame:
     def from_json(cls, value: dict[str, Any]) -> Frame:
         """Reads the fields it knows; others, of a newer client, are left out."""
         known = {name: value[name] for name in cls.__dataclass_fields__ if value.get(name) is not None}
-        if "stages" in known:
-            known["stages"] = tuple(str(stage) for stage in known["stages"])
+        for name in ("stages", "event_loops"):
+            if name in known:
+                known[name] = tuple(str(one) for one in known[name])
         return cls(**known)
 
 
@@ -160,6 +162,8 @@ class Track:
     start_ns: int
     duration_ns: int
     segments: list[Segment]
+    # None in recordings of clients that did not say.
+    bytes_received: int | None = None
 
 
 @dataclass

@@ -104,12 +104,13 @@ def splits(
     tails: Sequence[tuple[float, float]],
     known: Callable[[float], float] | None = None,
     seed: int = 1,
+    most_repetitions: int = REPETITIONS,
 ) -> list[TailSplit]:
     """Splits the distance between each pair of percentiles; ``known`` says their values where they are known better."""
     value = known or rows.quantile
     ranks = sorted({q for tail in tails for q in tail})
     at = {q: rows.at(q, value(q)) for q in ranks}
-    again = repeated(rows, ranks, seed)
+    again = repeated(rows, ranks, seed, most_repetitions)
     return [split(names, value, low, high, at, again) for low, high in tails]
 
 
@@ -148,13 +149,13 @@ def split(
     return TailSplit(low, high, from_ns, to_ns, sorted(kept, key=lambda part: -part.ns))
 
 
-def repeated(rows: Ordered, ranks: Sequence[float], seed: int) -> dict[float, Floats]:
+def repeated(rows: Ordered, ranks: Sequence[float], seed: int, most: int = REPETITIONS) -> dict[float, Floats]:
     """The stages at each percentile in every repetition of the bootstrap; nothing for too few operations."""
     size = rows.durations.size
     if size < FEWEST_ROWS:
         return {}
     random = np.random.default_rng(seed)
-    repetitions = REPETITIONS if size <= MANY_ROWS else FEWER_REPETITIONS
+    repetitions = min(REPETITIONS if size <= MANY_ROWS else FEWER_REPETITIONS, most)
     found = {q: np.empty((repetitions, rows.stages.shape[0])) for q in ranks}
     # How often each operation counts: cheaper to draw from a table of ready-made numbers than from the distribution.
     times = random.poisson(1.0, max(4 * size, 1 << 16)).astype(np.float64)

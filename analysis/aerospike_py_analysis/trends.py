@@ -30,6 +30,15 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Throttled:
+    """A stretch in which the control group stopped a process: when, within how long, for how long."""
+
+    start_ns: int
+    width_ns: int
+    stopped_ns: float
+
+
+@dataclass(frozen=True)
 class Trend:
     """A group over time."""
 
@@ -104,3 +113,22 @@ def throttled(profile: Profile) -> tuple[float, float]:
     seconds = (profile.last_ns - profile.first_ns) / 1e9
     rows = profile.probes.get("cgroup_throttled_seconds")
     return (increase(rows) if rows is not None else 0.0, seconds)
+
+
+def throttled_stretches(profile: Profile) -> list[Throttled]:
+    """When the processes were stopped: looks at the counter between which it grew, those next to each other as one."""
+    rows = profile.probes.get("cgroup_throttled_seconds")
+    if rows is None:
+        return []
+    found: list[Throttled] = []
+    for process in np.unique(rows.process).tolist():
+        mine = rows.take((rows.process == process) & ~np.isnan(rows.value))
+        grown = np.diff(mine.value) > 0
+        for i in np.flatnonzero(grown).tolist():
+            begin, end = int(mine.start_ns[i]) - profile.first_ns, int(mine.start_ns[i + 1]) - profile.first_ns
+            stopped = float(mine.value[i + 1] - mine.value[i]) * 1e9
+            if i and grown[i - 1]:
+                last = found.pop()
+                begin, stopped = last.start_ns, last.stopped_ns + stopped
+            found.append(Throttled(begin, end - begin, stopped))
+    return sorted(found, key=lambda one: one.start_ns)

@@ -82,7 +82,7 @@ def slow_stretch(stage: Stage) -> None:
     with stage.client() as client, stage.recording():
         stage.threads(lambda number: client.get(key(number)), 4, seconds=1.8, pause=0.006)
         with stage.server.fault("delay=40ms", command="read"):
-            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.4, pause=0.006)
+            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.4, pause=0.006, fewest=0)
         stage.threads(lambda number: client.get(key(number)), 4, seconds=1.8, pause=0.006)
 
 
@@ -90,7 +90,7 @@ def cold_start(stage: Stage) -> None:
     """A new client without warm connections; the server's cache is cold for the first reads."""
     with stage.client(warm=False) as client, stage.recording():
         with stage.server.fault("delay=60ms", command="read"):
-            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.5)
+            stage.threads(lambda number: client.get(key(number)), 4, seconds=0.5, fewest=0)
         stage.threads(lambda number: client.get(key(number)), 4, seconds=2.5, pause=0.004)
 
 

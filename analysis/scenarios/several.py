@@ -27,9 +27,9 @@ def late_reads_and_dribbled_batches(stage: Stage) -> None:
             stage.server.fault("delay=40ms", command="read"),
             stage.server.fault("dribble=32,1ms", command="batch_read"),
             stage.recording(),
-            background(lambda: client.batch_read(keys) and None, threads=3),
+            background(lambda: client.batch_read(keys) and None, threads=3) as batches,
         ):
-            stage.threads(lambda number: client.get(key(number)), 8)
+            stage.threads(lambda number: client.get(key(number)), 8, enough=batches.often)
 
 
 def callback_and_heavy_tail(stage: Stage) -> None:

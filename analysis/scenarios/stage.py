@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -18,6 +19,10 @@ from aerospike_py.testing import EmbeddedServer
 RECORDS = 200
 SECONDS = 2.0
 WARM_UP_CALLS = 40
+# A crowded machine makes few calls in the time meant for them: a scenario goes on until there are enough to judge by.
+FEWEST_CALLS = 200
+FEWEST_ROUNDS = 20
+LONGEST_S = 40.0
 Key = tuple[str, str, str]
 
 
@@ -70,18 +75,34 @@ class Stage:
 
     @staticmethod
     def threads(
-        call: Callable[[int], Any], number: int = 4, *, seconds: float = SECONDS, calls: int = 0, pause: float = 0.0
+        call: Callable[[int], Any],
+        number: int = 4,
+        *,
+        seconds: float = SECONDS,
+        calls: int = 0,
+        pause: float = 0.0,
+        fewest: int = FEWEST_CALLS,
+        enough: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Threads that make one call after the other, for some seconds or a number of times each."""
-        end = time.monotonic() + seconds
+        """Threads that make one call after the other: a number of times each, or for some seconds.
 
-        def work(seed: int) -> None:
-            rng = random.Random(seed)
-            made = 0
-            while made < calls if calls else time.monotonic() < end:
+        Seconds are prolonged until ``fewest`` calls were made in all and there is ``enough`` of what runs beside them.
+        """
+        begin = time.monotonic()
+        made = [0] * number
+
+        def goes_on(thread: int) -> bool:
+            if calls:
+                return made[thread] < calls
+            passed = time.monotonic() - begin
+            return passed < seconds or (passed < LONGEST_S and (sum(made) < fewest or not enough()))
+
+        def work(thread: int) -> None:
+            rng = random.Random(thread)
+            while goes_on(thread):
                 with contextlib.suppress(aerospike_py.AerospikeError):
                     call(rng.randrange(RECORDS))
-                made += 1
+                made[thread] += 1
                 if pause:
                     time.sleep(rng.uniform(0, 2 * pause))
 
@@ -92,35 +113,67 @@ class Stage:
     async def tasks(
         call: Callable[[int], Awaitable[Any]], number: int = 4, *, seconds: float = SECONDS, pause: float = 0.004
     ) -> None:
-        """Coroutines that make one call after the other, with pauses so that they do not start together."""
-        end = time.monotonic() + seconds
+        """Coroutines that make one call after the other, with pauses so that they do not start together.
 
-        async def work(seed: int) -> None:
-            rng = random.Random(seed)
-            while time.monotonic() < end:
+        Seconds are prolonged until there are calls enough.
+        """
+        begin = time.monotonic()
+        made = [0] * number
+
+        def goes_on() -> bool:
+            passed = time.monotonic() - begin
+            return passed < seconds or (passed < LONGEST_S and sum(made) < FEWEST_CALLS)
+
+        async def work(task: int) -> None:
+            rng = random.Random(task)
+            while goes_on():
                 await asyncio.sleep(rng.uniform(0, 2 * pause))
                 with contextlib.suppress(aerospike_py.AerospikeError):
                     await call(rng.randrange(RECORDS))
+                made[task] += 1
 
-        await asyncio.gather(*(work(seed) for seed in range(number)))
+        await asyncio.gather(*(work(task) for task in range(number)))
+
+    @staticmethod
+    def rounds() -> Iterator[int]:
+        """Numbers for some seconds, and for longer if they were too few."""
+        begin = time.monotonic()
+        for number in itertools.count():
+            passed = time.monotonic() - begin
+            if passed >= SECONDS and (number >= FEWEST_ROUNDS or passed >= LONGEST_S):
+                return
+            yield number
+
+
+class Background:
+    """Work that is repeated beside the calls, and how often it was done."""
+
+    def __init__(self, threads: int) -> None:
+        self.ended = threading.Event()
+        self.done = [0] * threads
+
+    def often(self) -> bool:
+        """Whether there is enough of it to judge by."""
+        return sum(self.done) >= FEWEST_CALLS
 
 
 @contextlib.contextmanager
-def background(work: Callable[[], None], threads: int = 1) -> Iterator[None]:
+def background(work: Callable[[], None], threads: int = 1) -> Iterator[Background]:
     """Repeats some work in threads of its own for as long as the block lasts."""
-    ended = threading.Event()
+    beside = Background(threads)
 
-    def repeat() -> None:
-        while not ended.is_set():
+    def repeat(thread: int) -> None:
+        while not beside.ended.is_set():
             work()
+            beside.done[thread] += 1
 
-    running = [threading.Thread(target=repeat, name="background") for _ in range(threads)]
+    running = [threading.Thread(target=repeat, args=(i,), name="background") for i in range(threads)]
     for thread in running:
         thread.start()
     try:
-        yield
+        yield beside
     finally:
-        ended.set()
+        beside.ended.set()
         for thread in running:
             thread.join()
 

@@ -39,6 +39,8 @@ TRACK = pa.struct(
         ("start_ns", pa.uint64()),
         ("duration_ns", pa.uint64()),
         ("segments", pa.list_(SEGMENT)),
+        ("bytes_sent", pa.uint64()),
+        ("bytes_received", pa.uint64()),
     ]
 )
 OPERATIONS = pa.schema(

@@ -38,6 +38,26 @@ def slow_node_of_batches(recording: Recording) -> None:
         )
 
 
+def uneven_batches(recording: Recording) -> None:
+    """One of three nodes has most of the keys, so that its reply takes the longest to arrive."""
+    nodes = [f"10.0.0.{1 + i}:3000" for i in range(3)]
+    for _ in range(ROWS // 3):
+        stages = recording.healthy(network_read=3 * MS)
+        tracks = []
+        for number, received in enumerate((6_000, 7_000, 30_000)):
+            took = received * stages["network_read"] // 30_000
+            piece = {"stage": STAGES.index("network_read"), "node": number, "start_ns": 0, "duration_ns": took}
+            tracks.append(
+                {
+                    "node": number, "attempts": 1, "start_ns": 20_000, "duration_ns": took, "segments": [piece],
+                    "bytes_sent": 900, "bytes_received": received,
+                }
+            )  # fmt: skip
+        recording.add(
+            stages, "batch_read", keys=60, node=nodes[2], nodes=nodes, tracks=tracks, attempts=3, bytes_received=43_000
+        )
+
+
 def heavy_tailed_server(recording: Recording) -> None:
     """Every fortieth reply comes 8 ms late, whatever the node."""
     for i in range(ROWS):
@@ -222,6 +242,7 @@ SITUATIONS: dict[str, tuple[Plant, str | None, set[str]]] = {
     "healthy": (healthy, None, set()),
     "slow_node": (slow_node, "slow_node", set()),
     "slow_node_of_batches": (slow_node_of_batches, "slow_node", set()),
+    "uneven_batches": (uneven_batches, "slow_replies", set()),
     "heavy_tailed_server": (heavy_tailed_server, "heavy_tailed_server", set()),
     "slow_server": (slow_server, "slow_server", set()),
     "dribbled": (dribbled, "slow_replies", set()),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from aerospike_py_analysis import histogram
 from aerospike_py_analysis.analysis import analyse
-from aerospike_py_analysis.bursts import beginnings
+from aerospike_py_analysis.bursts import beginnings, low_quartile
 from aerospike_py_analysis.compare import compare
 from aerospike_py_analysis.model import COLUMNS, Chunk
 from aerospike_py_analysis.profile import profile
@@ -75,7 +75,8 @@ def test_every_recording_adds_up(operations: list[dict[str, int]]) -> None:
         same = compare(summed, profile(Reader([folder])))
     for group in analysis.groups:
         assert sum(stage.total_ns for stage in group.breakdown.stages) == group.breakdown.total_ns
-        for tail in group.tails:
+        values = [value.tail for dimension in group.dimensions for value in dimension.values]
+        for tail in [*group.tails, *filter(None, values)]:
             assert sum(part.ns for part in tail.parts) == pytest.approx(tail.difference_ns, rel=1e-9, abs=1e-3)
     assert [change.difference_ns for change in same.changes] == [0.0] * len(same.changes)
     assert not any(change.significant for change in same.changes)
@@ -142,3 +143,55 @@ def test_a_slower_stage_is_what_a_comparison_finds(tmp_path: Path) -> None:
     assert not change.exceeds(20.0)
     (back,) = compare(profiles[1], profiles[0]).changes
     assert not back.exceeds(0.0)
+
+
+@given(st.lists(st.integers(0, 2**50), min_size=1, max_size=40))
+def test_the_low_quartile_is_that_of_all_values(values: list[int]) -> None:
+    ordered = np.sort(np.array(values, dtype=np.int64))
+    assert low_quartile(ordered) == pytest.approx(np.quantile(ordered, 0.25), rel=1e-9, abs=1)
+
+
+def test_every_node_and_every_part_of_time_has_its_own_tail(tmp_path: Path) -> None:
+    recording = Recording()
+    for i in range(3000):
+        late = i % 3 == 2 and i % 10 == 0
+        recording.add(recording.healthy(network_read=4 * MS if late else 0), node=f"10.0.0.{1 + i % 3}:3000")
+    recording.write(tmp_path)
+    (group,) = analyse([tmp_path])[0].groups
+    by = {dimension.name: dimension.values for dimension in group.dimensions}
+    tails = {value.value: value.tail for value in by["node"]}
+    part = tails["10.0.0.3:3000"].parts[0]
+    assert (part.stage, part.ns) == ("network_read", pytest.approx(4 * MS, rel=0.1))
+    assert part.low_ns <= 4 * MS <= part.high_ns * 1.01
+    assert tails["10.0.0.1:3000"].difference_ns < MS
+    assert len(by["time"]) == 8
+    assert sum(value.count for value in by["time"]) == 3000
+    assert all(value.tail.parts[0].stage == "network_read" for value in by["time"])
+
+
+def test_the_gil_is_set_beside_its_absence(tmp_path: Path) -> None:
+    for pid, on in ((1, True), (2, False)):
+        recording = Recording(seed=pid, pid=pid, gil_enabled=on)
+        for i in range(400):
+            recording.add(recording.healthy(gil_reacquire=3 * MS if on and i % 4 == 0 else 0))
+        recording.write(tmp_path)
+    (change,) = analyse([tmp_path])[0].interpreters
+    assert change.counts == (400, 400)
+    assert (change.parts[0].stage, change.parts[0].ns) == ("gil_reacquire", pytest.approx(-3 * MS, rel=0.01))
+    assert sum(part.ns for part in change.parts) == pytest.approx(change.difference_ns)
+    assert change.significant
+    one_sided = [file for file in tmp_path.iterdir() if "-1-" in file.name]
+    assert analyse(one_sided)[0].interpreters == []
+
+
+def test_throttling_is_placed_in_time(tmp_path: Path) -> None:
+    recording = Recording()
+    for _ in range(500):
+        recording.add(recording.healthy())
+    begin = recording.rows[0]["start_ns"]
+    for i, seconds in enumerate((1.0, 1.0, 1.01, 1.03, 1.03, 1.5)):
+        recording.probe("cgroup_throttled_seconds", begin + i * 20 * MS, value=seconds)
+    recording.write(tmp_path)
+    found = analyse([tmp_path])[0].throttled
+    assert [(one.start_ns, one.width_ns) for one in found] == [(20 * MS, 40 * MS), (80 * MS, 20 * MS)]
+    assert [one.stopped_ns for one in found] == [pytest.approx(30 * MS), pytest.approx(470 * MS)]

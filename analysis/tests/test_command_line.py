@@ -12,6 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from aerospike_py_analysis.cli import main
+from aerospike_py_analysis.culprits import place_of
+from aerospike_py_analysis.fanout import node_skew
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import Recording as Reader
 from recordings import MS, Recording
@@ -89,6 +91,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(trac
     assert set(re.findall(r"https?://[^\"' <]+", text)) == {"http://www.w3.org/2000/svg"}
     assert "prefers-color-scheme: dark" in text
     assert text.count("<svg") >= 5
+    assert "Flamegraph of the stages" in text
 
 
 def test_names_from_a_recording_are_text_in_the_page(tmp_path: Path) -> None:
@@ -119,6 +122,22 @@ def test_a_comparison_ends_with_a_status_for_continuous_integration(
     assert "absent: there is no such file" in capsys.readouterr().err
 
 
+def test_recordings_with_and_without_the_gil_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for pid, on in ((1, True), (2, False)):
+        recording = Recording(seed=pid, pid=pid, gil_enabled=on)
+        for _ in range(100):
+            recording.add(recording.healthy(gil_reacquire=MS if on else 0))
+        recording.write(tmp_path)
+    before, after = (str(tmp_path / f"rec-host-a-{pid}") for pid in (1, 2))
+    page = tmp_path / "page.html"
+    assert main(["compare", before, after, "--html", str(page)]) == 0
+    assert "p95 without the GIL" in capsys.readouterr().out
+    assert "<h1>With the GIL and without it</h1>" in page.read_text()
+    assert main(["report", str(tmp_path), "--html", str(page)]) == 0
+    assert "p95 goes from" in capsys.readouterr().out
+    assert "From with the GIL to without the GIL" in page.read_text()
+
+
 def test_an_export_to_otlp_can_be_read_again(trace: Path, tmp_path: Path) -> None:
     path = tmp_path / "spans.json"
     assert main(["export", str(trace), "--to", "otlp", "-o", str(path)]) == 0
@@ -128,6 +147,28 @@ def test_an_export_to_otlp_can_be_read_again(trace: Path, tmp_path: Path) -> Non
     sums = dict(zip(new.stages, new.sums.tolist(), strict=True))
     assert sums == {name: value for name, value in zip(old.stages, old.sums.tolist(), strict=True) if value}
     assert main(["report", str(path)]) == 0
+    # The nodes of batches, those that nobody waited for included.
+    assert node_skew(after) == node_skew(before)
+    places = [place_of(group, 0) for group in (old, new)]
+    (was,), (now,) = (
+        one.recording.details([place]).values() for one, place in zip((before, after), places, strict=True)
+    )
+    assert len(was.tracks) == 3
+    assert now.tracks == was.tracks
+    assert now.segments == was.segments
+
+
+def test_conversions_survive_an_export_to_otlp(tmp_path: Path) -> None:
+    recording = Recording()
+    for _ in range(10):
+        recording.add(recording.healthy(), "batch_read", keys=5)
+        recording.add({"to_dict": 7000}, "batch_read", kind="conversion", segments=[])
+    recording.write(tmp_path)
+    path = tmp_path / "spans.jsonl"
+    assert main(["export", str(tmp_path), "--to", "otlp", "-o", str(path)]) == 0
+    summed = profile(Reader([path]))
+    assert [(group.name, group.count) for group in summed.groups] == [("batch_read (sync)", 10)]
+    assert (summed.deferred["batch_read"].count, summed.deferred["batch_read"].total_ns) == (10, 70_000)
 
 
 def test_an_export_to_chrome_is_balanced(trace: Path, tmp_path: Path) -> None:

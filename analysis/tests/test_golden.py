@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aerospike_py_analysis import stages
 from aerospike_py_analysis.analysis import analyse
+from aerospike_py_analysis.flamegraph import folded
 from aerospike_py_analysis.report import markdown
 from aerospike_py_analysis.report.document import document
 from aerospike_py_analysis.verdicts import RULES
@@ -42,7 +43,9 @@ def rounded(value: Any) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_report_is_as_blessed(name: str, tmp_path: Path) -> None:
     planted(name).write(tmp_path)
-    analysis, _ = analyse([tmp_path])
+    analysis, summed = analyse([tmp_path])
+    expect(f"{name}.folded", "\n".join(folded(summed)) + "\n")
+    expect(f"{name}.tail.folded", "\n".join(folded(summed, tail=0.99)) + "\n")
     analysis.sources = [name]
     expect(f"{name}.md", markdown.render(document(analysis)))
     value = analysis.as_json()
@@ -50,6 +53,8 @@ def test_the_report_is_as_blessed(name: str, tmp_path: Path) -> None:
     for group in value["groups"]:
         group["trend"]["slices"] = group["trend"]["slices"][:3]
         group["exemplars"] = group["exemplars"][:1]
+        for one in (one for dimension in group["dimensions"] for one in dimension["values"]):
+            one["tail"]["parts"] = one["tail"]["parts"][:2]
     expect(f"{name}.json", json.dumps(rounded(value), indent=1) + "\n")
 
 

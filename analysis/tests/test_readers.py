@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +14,8 @@ from aerospike_py_analysis.analysis import analyse
 from aerospike_py_analysis.profile import profile
 from aerospike_py_analysis.recording import NothingToReadError
 from aerospike_py_analysis.recording import Recording as Reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recordings import CLOCK, MS, Recording
 
 
@@ -261,6 +265,100 @@ def test_a_deferred_conversion_is_no_part_of_an_operation(tmp_path: Path) -> Non
     path = tmp_path / "traces.json"
     path.write_text(json.dumps(request))
     (chunk,) = Reader([path]).chunks()
-    assert chunk["duration_ns"].tolist() == [1000]
-    assert chunk.stages.sum() == 1000
-    assert chunk.stages[-1].tolist() == [60]
+    assert chunk.conversions.tolist() == [False, True]
+    assert chunk["duration_ns"].tolist() == [1000, 4000]
+    assert chunk.stages.sum(axis=0).tolist() == [1000, 4000]
+    assert chunk.stages[-1].tolist() == [60, 0]
+    analysis, _ = analyse([path])
+    assert analysis.operations == 1
+    assert [(one.operation, one.count, one.total_ns) for one in analysis.deferred] == [("batch_read", 1, 4000)]
+
+
+def test_indented_and_listed_requests_are_read(tmp_path: Path) -> None:
+    for name, text in (
+        ("indented.json", json.dumps(otlp_batch(), indent=2)),
+        ("listed.json", json.dumps([otlp_batch(), otlp_batch()])),
+    ):
+        path = tmp_path / name
+        path.write_text(text)
+        reader = Reader([path])
+        assert profile(reader).count == 1 + (name == "listed.json")
+        assert reader.problems == []
+
+
+WRONG = [None, True, -1, 2**70, 1.5, float("inf"), "", "x", [], {}, [None], {"a": 1}]
+
+
+def mutated(value: Any, random: Any) -> Any:
+    """A JSON value with one of its parts replaced or removed."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(sorted(value))
+        rest = {name: one for name, one in value.items() if name != key}
+        return rest if random.random() < 0.1 else {**rest, key: mutated(value[key], random)}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        place = random.randrange(len(value))
+        return [mutated(one, random) if i == place else one for i, one in enumerate(value)]
+    return random.choice(WRONG)
+
+
+def jaeger_batch() -> dict[str, Any]:
+    """The same batch as Jaeger gives it."""
+    spans = [
+        {
+            "traceID": span["traceId"], "spanID": span["spanId"], "operationName": span["name"], "processID": "p1",
+            "startTime": int(span["startTimeUnixNano"]) // 1000, "duration": 900,
+            "references": [{"refType": "CHILD_OF", "traceID": span["traceId"], "spanID": span["parentSpanId"]}],
+            "tags": [
+                {"key": "span.kind", "value": "client" if span["kind"] == 3 else "internal"},
+                *({"key": one["key"], "value": next(iter(one["value"].values()))} for one in span["attributes"]),
+            ],
+        }
+        for span in otlp_batch()["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    ]  # fmt: skip
+    return {"data": [{"traceID": "1", "spans": spans, "processes": {"p1": {"serviceName": "features", "tags": []}}}]}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.randoms(use_true_random=False), st.sampled_from(["otlp", "jaeger"]), st.integers(1, 6))
+def test_damaged_spans_are_said_and_the_rest_is_read(random: Any, kind: str, damages: int) -> None:
+    value = otlp_batch() if kind == "otlp" else jaeger_batch()
+    for _ in range(damages):
+        value = mutated(value, random)
+    read_all(json.dumps(value).encode(), "spans.json")
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return some(60).write(tmp_path_factory.mktemp("whole"), batch=20).read_bytes()
+
+
+def test_damaged_recordings_are_said_and_the_rest_is_read(content: bytes) -> None:
+    random = Random(7)
+    for _ in range(80):
+        damaged = bytearray(content)
+        for _ in range(random.randrange(4)):
+            damaged[random.randrange(len(content))] = random.randrange(256)
+        end = len(content) if random.random() < 0.5 else random.randrange(len(content))
+        read_all(bytes(damaged[:end]), "rec.operations.arrow")
+
+
+def read_all(content: bytes, name: str) -> None:
+    """Reads everything there is to read; a file of which nothing can be used is named."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        refused = ""
+        try:
+            reader = Reader([path])
+        except NothingToReadError as error:
+            refused = str(error)
+        if refused:
+            assert str(path) in refused
+            return
+        places = [
+            (int(chunk["file"][row]), int(chunk["batch"][row]), int(chunk["row"][row]))
+            for chunk in reader.chunks()
+            for row in range(min(len(chunk), 30))
+        ]
+        reader.details(places)
+        assert all(str(path) in str(problem) for problem in reader.problems)

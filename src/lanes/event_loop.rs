@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
 
+use aerospike_traces::frame::{self, EventLoop};
 use crossbeam_queue::SegQueue;
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError};
 use pyo3::ffi;
@@ -33,6 +34,13 @@ enum Alarm {
     Reader(Watch),
     /// It has no readers: another thread schedules the callback.
     Notifier,
+}
+
+/// Whose loop it is, by the package of its class.
+fn kind_of(event_loop: &Bound<'_, PyAny>) -> EventLoop {
+    let module = event_loop.get_type().module().map(|name| name.to_string());
+    let package = module.unwrap_or_default();
+    EventLoop::of_package(package.split('.').next().unwrap_or_default())
 }
 
 /// One event loop's queue of operations.
@@ -153,6 +161,7 @@ impl LoopBridge {
     }
 
     fn with_alarm(event_loop: &Bound<'_, PyAny>, alarm: Alarm) -> PyResult<Arc<LoopBridge>> {
+        frame::saw_event_loop(kind_of(event_loop));
         let told = wrap_pyfunction!(operation_told, event_loop.py())?;
         Ok(Arc::new(LoopBridge {
             event_loop: event_loop.clone().unbind(),

@@ -51,7 +51,10 @@ class ArrowFile:
         self.torn: str | None = None
         self.warnings: list[str] = []
         self.complete, self.schema = self._open()
-        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+        metadata = {
+            key.decode(errors="replace"): value.decode(errors="replace")
+            for key, value in (self.schema.metadata or {}).items()
+        }
         version = metadata.get("aerospike_py.trace.version")
         if version is None:
             raise UnreadableError(
@@ -73,12 +76,12 @@ class ArrowFile:
         with pa.memory_map(str(self.path)) as source:
             size = source.size()
             try:
-                return True, pa.ipc.open_file(source).schema
-            except (pa.ArrowInvalid, OSError):
+                return True, named(pa.ipc.open_file(source).schema)
+            except (pa.ArrowException, OSError, ValueError):
                 pass
             try:
                 source.seek(8)
-                return False, pa.ipc.open_stream(source).schema
+                return False, named(pa.ipc.open_stream(source).schema)
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise UnreadableError(f"has no readable schema in its {size} bytes: {first_line(error)}") from None
 
@@ -111,7 +114,7 @@ class ArrowFile:
                 file = pa.ipc.open_file(source, options=options)
                 for number in range(file.num_record_batches):
                     try:
-                        yield number, file.get_batch(number)
+                        yield number, valid(file.get_batch(number))
                     except (pa.ArrowException, OSError, ValueError) as error:
                         self.torn = f"batch {number} of {file.num_record_batches} is broken: {first_line(error)}"
                 return
@@ -119,7 +122,7 @@ class ArrowFile:
             number = 0
             try:
                 for batch in pa.ipc.open_stream(source, options=options):
-                    yield number, batch
+                    yield number, valid(batch)
                     number += 1
             except (pa.ArrowException, OSError, ValueError) as error:
                 self.torn = f"ends within batch {number}: it is being written or its process died ({first_line(error)})"
@@ -134,7 +137,10 @@ class ArrowFile:
         with pa.memory_map(str(self.path)) as source:
             file = pa.ipc.open_file(source, options=options)
             for number in sorted(wanted):
-                yield number, file.get_batch(number)
+                try:
+                    yield number, valid(file.get_batch(number))
+                except (pa.ArrowException, OSError, ValueError) as error:
+                    self.torn = f"batch {number} has broken segments: {first_line(error)}"
 
     def chunks(self, number: int, process: int, stages: list[str], vocabulary: Vocabulary) -> Iterator[Chunk]:
         """Its operations, in chunks of many batches."""
@@ -208,6 +214,19 @@ class ArrowFile:
         ]
 
 
+def named(schema: Any) -> Any:
+    """The schema, if its names are text."""
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("two columns have the same name")
+    return schema
+
+
+def valid(batch: Any) -> Any:
+    """The batch, if no offset of it leads beyond what it holds: Arrow itself trusts what it reads."""
+    batch.validate(full=True)
+    return batch
+
+
 def first_line(error: BaseException) -> str:
     """The part of an error of Arrow that says what happened, without its context."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -268,6 +287,7 @@ def details_of(row: dict[str, Any], stages: tuple[str, ...]) -> Details:
             track["start_ns"],
             track["duration_ns"],
             segments(track.get("segments")),
+            track.get("bytes_received"),
         )
         for track in row.get("tracks") or []
     ]

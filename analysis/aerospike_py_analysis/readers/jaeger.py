@@ -8,7 +8,7 @@ from typing import Any
 
 from aerospike_py_analysis.model import Frame
 from aerospike_py_analysis.readers import otlp
-from aerospike_py_analysis.readers.spans import Span, SpanFile
+from aerospike_py_analysis.readers.spans import UNFIT, Span, SpanFile, moment, objects
 
 
 class UnreadableError(Exception):
@@ -28,50 +28,56 @@ def read(path: Path) -> SpanFile:
         raise UnreadableError("is JSON, but its data is no list of traces")
     spans: list[Span] = []
     frames: dict[Frame, int] = {}
-    damaged = 0
-    for trace in traces:
-        if not isinstance(trace, dict):
-            damaged += 1
-            continue
+    found, damaged = objects(traces)
+    for trace in found:
+        named = trace.get("processes")
         processes = {
-            name: frames.setdefault(frame(entry), len(frames)) for name, entry in trace.get("processes", {}).items()
+            name: frames.setdefault(frame(entry), len(frames))
+            for name, entry in (named if isinstance(named, dict) else {}).items()
+            if isinstance(entry, dict)
         }
-        for entry in trace.get("spans", []):
+        entries, bad = objects(trace.get("spans"))
+        damaged += bad
+        for entry in entries:
             try:
                 spans.append(span(entry, processes, frames))
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except UNFIT:
                 damaged += 1
     warnings = ["has times in microseconds: shorter stages are rounded"]
     if damaged:
-        warnings.append(f"{damaged} spans lack an id, a time or a name")
+        warnings.append(f"{damaged} spans or traces cannot be read: an id, a time or a name is missing or wrong")
     return SpanFile(path, spans, list(frames), warnings)
 
 
 def span(value: dict[str, Any], processes: dict[str, int], frames: dict[Frame, int]) -> Span:
     """One span of the format."""
     tags = tags_of(value.get("tags"))
-    start = int(value["startTime"]) * 1000
-    process = processes.get(value.get("processID", ""))
+    start = moment(value["startTime"], 1000)
+    process = processes.get(str(value.get("processID", "")))
     if process is None:
         process = frames.setdefault(frame(value.get("process") or {}), len(frames))
-    parents = [reference for reference in value.get("references") or [] if reference.get("refType") == "CHILD_OF"]
+    parents = [one for one in objects(value.get("references"))[0] if one.get("refType") == "CHILD_OF"]
     return Span(
-        value["traceID"],
-        value["spanID"],
-        parents[0]["spanID"] if parents else value.get("parentSpanID", ""),
-        value["operationName"],
+        str(value["traceID"]),
+        str(value["spanID"]),
+        str(parents[0]["spanID"] if parents else value.get("parentSpanID") or ""),
+        str(value["operationName"]),
         tags.get("span.kind") == "client",
         tags.get("error") in (True, "true") or tags.get("otel.status_code") == "ERROR",
         start,
-        start + int(value["duration"]) * 1000,
+        start + moment(value["duration"], 1000),
         tags,
         process,
     )
 
 
-def tags_of(values: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """Tags by name."""
-    return {tag["key"]: tag["value"] for tag in values or []}
+def tags_of(values: Any) -> dict[str, Any]:
+    """Tags by name; values that are no plain ones are left out."""
+    return {
+        str(tag["key"]): tag["value"]
+        for tag in objects(values)[0]
+        if "key" in tag and isinstance(tag.get("value"), str | int | float)
+    }
 
 
 def frame(process: dict[str, Any]) -> Frame:

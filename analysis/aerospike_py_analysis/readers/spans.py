@@ -19,6 +19,10 @@ import numpy as np
 
 from aerospike_py_analysis.model import COLUMNS, NONE, Chunk, Details, Frame, Problem, Segment, Track, Vocabulary
 
+# What reading a value of another shape than is expected raises.
+UNFIT = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+# What fits into a column; the year 2200 is below it.
+LARGEST = 1 << 62
 SYSTEMS = ("db.system.name", "db.system")
 NETWORK = ("network_write", "network_wait", "network_read")
 
@@ -39,6 +43,25 @@ class Span:
     process: int
 
 
+def objects(values: Any, instead: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a JSON list, and how many of its values are none; those are left out or replaced."""
+    if values is None:
+        return [], 0
+    if not isinstance(values, list):
+        return [], 1
+    found = [value if isinstance(value, dict) else instead for value in values]
+    fit = [value for value in found if value is not None]
+    return fit, sum(not isinstance(value, dict) for value in values)
+
+
+def moment(value: Any, factor: int = 1) -> int:
+    """A time or duration in nanoseconds."""
+    number = int(value) * factor
+    if not 0 <= number < LARGEST:
+        raise ValueError("a time lies outside of what a clock can show")
+    return number
+
+
 class SpanFile:
     """All operations of one file of spans."""
 
@@ -52,6 +75,10 @@ class SpanFile:
         for span in spans:
             children[span.trace, span.parent].append(span)
         self.rows = [operation(span, children) for span in spans if is_operation(span)]
+        operations = {(span.trace, span.identity): span for span in spans if is_operation(span)}
+        self.rows += [
+            conversion(span, operations.get((span.trace, span.parent))) for span in spans if is_deferred(span)
+        ]
         if not self.rows:
             self.warnings.append("holds no client span of Aerospike")
         elif not any(row.stages for row in self.rows):
@@ -85,7 +112,7 @@ class SpanFile:
         columns["batch"][:] = 0
         columns["row"][:] = np.arange(rows)
         values[-1] += columns["duration_ns"] - values.sum(axis=0)
-        yield Chunk(columns, values, np.zeros(rows, dtype=np.bool_), numbered=False)
+        yield Chunk(columns, values, np.array([row.conversion for row in self.rows]), numbered=False)
 
     def details(self, rows: dict[int, list[int]]) -> Iterator[tuple[int, int, Details]]:
         """Segments and tracks of some rows."""
@@ -107,6 +134,7 @@ class Operation:
     numbers: dict[str, int]
     stages: dict[str, int]
     details: Details
+    conversion: bool = False
 
 
 def is_operation(span: Span) -> bool:
@@ -167,15 +195,34 @@ def operation(span: Span, children: dict[tuple[str, str], list[Span]]) -> Operat
             [
                 Track(
                     address(t.attributes),
-                    1,
+                    whole(t.attributes.get("aerospike.attempts"), 1) or 1,
                     t.start - span.start,
                     max(t.end - t.start, 0),
                     [segment(g, t) for g in inner],
+                    whole(t.attributes.get("aerospike.bytes_received")),
                 )
                 for t, inner in tracks
             ],
             span.trace,
         ),
+    )
+
+
+def conversion(span: Span, parent: Span | None) -> Operation:
+    """A lazy batch that became Python objects later, of the operation above it if that is in the file."""
+    named = {**(parent.attributes if parent is not None else {}), **span.attributes}
+    duration = max(span.end - span.start, 0)
+    return Operation(
+        span.process,
+        duration,
+        {
+            "operation": str(named.get("db.operation.name", "unknown")),
+            "lane": str(named.get("aerospike.lane", "unknown")),
+        },
+        {"start_ns": span.start, "duration_ns": duration},
+        {stage_of(span): duration},
+        Details(),
+        conversion=True,
     )
 
 
@@ -232,8 +279,16 @@ def numbers(span: Span, duration: int, tracks: list[tuple[Span, list[Span]]]) ->
         "bytes_received": "aerospike.bytes_received",
     }
     for column, name in named.items():
-        try:
-            values[column] = int(span.attributes[name])
-        except (KeyError, TypeError, ValueError):
-            continue
+        value = whole(span.attributes.get(name))
+        if value is not None:
+            values[column] = value
     return values
+
+
+def whole(value: Any, absent: int | None = None) -> int | None:
+    """A whole number that fits into a column."""
+    try:
+        number = int(value)
+    except UNFIT:
+        return absent
+    return number if abs(number) < LARGEST else absent

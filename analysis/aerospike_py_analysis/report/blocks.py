@@ -23,11 +23,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; all columns but the first ``left`` are figures."""
+    """Rows of cells; the first ``left`` columns are names, the last ``words`` are phrases, all others figures."""
 
     headers: list[str]
     rows: list[list[str]]
     left: int = 1
+    words: int = 0
+
+    def is_text(self, column: int) -> bool:
+        """Whether a column begins at the left."""
+        return column < self.left or column >= len(self.headers) - self.words
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,21 @@ for."""
 
 from __future__ import annotations
 
+import math
+
 from aerospike_py_analysis.analysis import Analysis, GroupAnalysis
 from aerospike_py_analysis.model import Frame
-from aerospike_py_analysis.report.blocks import Block, Heading, Items, Picture, Table, Text, Verdict
+from aerospike_py_analysis.report import changes
+from aerospike_py_analysis.report.blocks import Block, Heading, Items, Table, Text, Verdict
+from aerospike_py_analysis.report.dimensions import dimension_blocks
 from aerospike_py_analysis.report.pictures import Pictures
+from aerospike_py_analysis.trends import BURST, FEWEST_SLICES, Throttled
 from aerospike_py_analysis.wording import count, interval, rank, share, signed, time
 
 # Groups shown in full; the others are in the overview and in the JSON.
 GROUPS_SHOWN = 12
-VALUES_SHOWN = 8
+FRAME_COLUMNS = ["process", "Python", "GIL", "event loop", "cores", "client", "core", "program"]
+WITH_AND_WITHOUT = ("with the GIL", "without the GIL")
 
 
 def document(analysis: Analysis, pictures: Pictures | None = None, short: bool = False) -> list[Block]:
@@ -24,10 +30,13 @@ def document(analysis: Analysis, pictures: Pictures | None = None, short: bool =
     ]
     if short:
         return blocks
+    if pictures:
+        blocks += [Heading("Flamegraph", anchor="flame"), *pictures.flames()]
     for number, group in enumerate(analysis.groups[:GROUPS_SHOWN]):
-        blocks += group_blocks(group, number, pictures)
+        blocks += group_blocks(group, number, pictures, analysis.throttled)
     blocks += fanout(analysis)
     blocks += whose_fault(analysis)
+    blocks += with_and_without_gil(analysis, pictures is not None)
     if analysis.deferred:
         blocks += [
             Heading("After the call"),
@@ -54,16 +63,18 @@ def frame(analysis: Analysis) -> list[Block]:
     throttled = (
         f" The processes were throttled for {analysis.throttled_seconds:.2f} s." if analysis.throttled_seconds else ""
     )
+    most = max((group.breakdown.most_in_flight for group in analysis.groups), default=0)
     blocks: list[Block] = [
         Heading("The frame", anchor="frame"),
         Text(
             f"{count(analysis.operations)} operations{missing}, in {analysis.seconds:.2f} s,"
-            f" {analysis.concurrency:.2f} at a time in the mean.{throttled}"
+            f" {analysis.concurrency:.2f} at a time in the mean; when one began, at most {count(most)} of its client"
+            f" were in flight.{throttled}"
         ),
         Table(
-            ["process", "Python", "GIL", "cores", "client", "core", "program"],
+            FRAME_COLUMNS,
             [frame_row(one) for one in analysis.frames],
-            left=7,
+            left=len(FRAME_COLUMNS),
         ),
     ]
     if analysis.problems:
@@ -83,6 +94,7 @@ def frame_row(one: Frame) -> list[str]:
         f"{one.host}:{one.pid}",
         python,
         gil,
+        ", ".join(one.event_loops) or "none seen",
         cores,
         one.client_version or "unknown",
         one.core_version or "unknown",
@@ -131,10 +143,12 @@ def overview(analysis: Analysis) -> list[Block]:
         "p99.9",
         "makes the tail (p50 to p99)",
     ]
-    return [Heading("Operations", anchor="overview"), Table(headers, rows)]
+    return [Heading("Operations", anchor="overview"), Table(headers, rows, words=1)]
 
 
-def group_blocks(group: GroupAnalysis, number: int, pictures: Pictures | None) -> list[Block]:
+def group_blocks(
+    group: GroupAnalysis, number: int, pictures: Pictures | None, throttled: list[Throttled]
+) -> list[Block]:
     """Breakdown, tail, dimensions and pictures of one operation and lane."""
 
     def anchor(name: str) -> str | None:
@@ -182,52 +196,43 @@ def group_blocks(group: GroupAnalysis, number: int, pictures: Pictures | None) -
         ]
         if pictures and first:
             blocks += pictures.waterfall(tail)
-    blocks += dimension_blocks(group, anchor("dimensions"))
+    blocks += dimension_blocks(group, anchor("dimensions"), pictures is not None)
+    blocks += [Heading("Over time", 3, anchor("trends")), Items(over_time(group, throttled))]
     if pictures:
-        blocks += [
-            Heading("Over time", 3, anchor("trends")),
-            *pictures.over_time(group),
-            Heading("Single operations", 3, anchor("timelines")),
-        ]
-        blocks += pictures.timelines(group)
+        blocks += pictures.over_time(group, throttled)
+        blocks += [Heading("Single operations", 3, anchor("timelines")), *pictures.timelines(group)]
     return blocks
 
 
-def dimension_blocks(group: GroupAnalysis, anchor: str | None) -> list[Block]:
-    """Who makes the tail, dimension by dimension."""
-    blocks: list[Block] = []
-    for dimension in group.dimensions:
-        blocks += [
-            Heading(f"By {dimension.name}", 3, anchor if not blocks else None),
-            Table(
-                [
-                    dimension.name,
-                    "operations",
-                    "share",
-                    "share of slowest 1 %",
-                    "mean",
-                    "p50",
-                    "p99",
-                    "its tail is",
-                    "above others in",
-                ],
-                [
-                    [
-                        value.value,
-                        count(value.count),
-                        share(value.share),
-                        share(value.tail_share),
-                        time(value.mean_ns),
-                        time(value.p50_ns),
-                        time(value.p99_ns),
-                        f"{value.tail_stage} {signed(value.tail_stage_ns)}",
-                        f"{value.excess_stage} {signed(value.excess_ns)}" if value.excess_ns > 0 else "nothing",
-                    ]
-                    for value in dimension.values[:VALUES_SHOWN]
-                ],
-            ),
-        ]
-    return blocks
+def over_time(group: GroupAnalysis, throttled: list[Throttled]) -> list[str]:
+    """Slow starts, bursts and throttling in sentences, absent ones as well."""
+    trend = group.trend
+    found = []
+    if len(trend.slices) < FEWEST_SLICES:
+        return [f"too short to say anything: {len(trend.slices)} slices of {time(trend.width_ns)} have operations"]
+    found.append(
+        f"slow start: the first {time(trend.warm_up_ns)} took {trend.warm_up_factor:.1f} times as long as later"
+        f" operations, most of it in {trend.warm_up_stage}"
+        if trend.warm_up_ns
+        else "no slow start"
+    )
+    bursts = [trend.slices[i] for i in trend.bursts]
+    worst = max(bursts, key=lambda one: one.p99_ns, default=None)
+    found.append(
+        f"bursts: {len(bursts)} of {len(trend.slices)} slices of {time(trend.width_ns)} have a p99 of more than"
+        f" {BURST:g} times the typical slice's; the worst, {time(max(worst.start_ns, 0))} into the recording, of"
+        f" {time(worst.p99_ns)}"
+        if worst
+        else f"no bursts: no slice of {time(trend.width_ns)} has a p99 of more than {BURST:g} times the typical one's"
+    )
+    longest = max(throttled, key=lambda one: one.stopped_ns, default=None)
+    found.append(
+        f"throttled in {len(throttled)} stretches; in the worst, {time(longest.start_ns)} into the recording, the"
+        f" process stood still for {time(longest.stopped_ns)} of {time(longest.width_ns)}"
+        if longest
+        else "never throttled, as far as the probes know"
+    )
+    return found
 
 
 def fanout(analysis: Analysis) -> list[Block]:
@@ -273,9 +278,16 @@ def fanout(analysis: Analysis) -> list[Block]:
         blocks += [
             Heading("Nodes of batches", anchor="skew"),
             Table(
-                ["node", "batches", "was the last", "mean", "behind the next when last"],
+                ["node", "batches", "was the last", "mean", "behind the next when last", "bytes per batch"],
                 [
-                    [one.node, count(one.batches), count(one.last), time(one.mean_ns), time(one.excess_ns)]
+                    [
+                        one.node,
+                        count(one.batches),
+                        count(one.last),
+                        time(one.mean_ns),
+                        time(one.excess_ns),
+                        "unknown" if math.isnan(one.bytes_mean) else count(one.bytes_mean),
+                    ]
                     for one in analysis.skew
                 ],
             ),
@@ -318,6 +330,15 @@ def whose_fault(analysis: Analysis) -> list[Block]:
     return blocks
 
 
-def pictures_of(blocks: list[Block]) -> list[Picture]:
-    """The pictures of a document."""
-    return [block for block in blocks if isinstance(block, Picture)]
+def with_and_without_gil(analysis: Analysis, pictures: bool) -> list[Block]:
+    """The same operations of processes with the GIL and of processes without it, if there are both."""
+    if not analysis.interpreters:
+        return []
+    name = rank(analysis.interpreters[0].q)
+    blocks: list[Block] = [
+        Heading("With the GIL and without it", anchor="interpreters"),
+        changes.table(analysis.interpreters, WITH_AND_WITHOUT, name),
+    ]
+    for one in analysis.interpreters[:GROUPS_SHOWN]:
+        blocks += changes.section(one, WITH_AND_WITHOUT, Heading(one.name, 3), pictures)
+    return blocks

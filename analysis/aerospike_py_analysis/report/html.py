@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from aerospike_py_analysis.report.blocks import Block, Heading, Items, Picture, Verdict
+from aerospike_py_analysis.report.blocks import Block, Heading, Items, Picture, Table, Verdict
 from aerospike_py_analysis.wording import share
 
 FOLDER = files("aerospike_py_analysis.report")
@@ -34,6 +34,9 @@ def plain(block: Block, anchors: set[str]) -> dict[str, Any]:
     values["kind"] = type(block).__name__
     if isinstance(block, Picture):
         values["svg"] = Markup(block.svg)
+    if isinstance(block, Table):
+        columns = range(len(block.headers))
+        values["classes"] = [Markup(' class="t"' if block.is_text(column) else "") for column in columns]
     if isinstance(block, Items):
         values["items_"] = block.items
     if isinstance(block, Verdict):

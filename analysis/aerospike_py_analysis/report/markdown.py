@@ -20,8 +20,8 @@ def block_text(block: Block) -> str:
             return escape(text)
         case Items(items):
             return "\n".join(f"- {escape(item)}" for item in items)
-        case Table(headers, rows, left):
-            rule = ["---" if position < left else "---:" for position in range(len(headers))]
+        case Table(headers, rows):
+            rule = ["---" if block.is_text(position) else "---:" for position in range(len(headers))]
             return "\n".join(
                 line(cells) for cells in [[*map(escape, headers)], rule, *([*map(escape, row)] for row in rows)]
             )

@@ -13,9 +13,11 @@ from aerospike_py_analysis import slices
 from aerospike_py_analysis.analysis import Exemplar, GroupAnalysis
 from aerospike_py_analysis.model import Ints, Segment
 from aerospike_py_analysis.profile import Group, Profile
+from aerospike_py_analysis.report import flame
 from aerospike_py_analysis.report.blocks import Picture
 from aerospike_py_analysis.report.svg import WIDTH, area, line, number, picture, polyline, rect, text, ticks
 from aerospike_py_analysis.tail import TailSplit
+from aerospike_py_analysis.trends import Throttled
 from aerospike_py_analysis.wording import rank, share, signed, time
 
 Scale = Callable[[float], float]
@@ -36,11 +38,16 @@ class Pictures:
     """Draws what an analysis alone does not hold: it needs the profile for slices of time."""
 
     def __init__(self, profile: Profile) -> None:
+        self.profile = profile
         self.groups: dict[tuple[str, str], Group] = {(one.operation, one.lane): one for one in profile.groups}
         self.first_ns = profile.first_ns
 
     def _group(self, group: GroupAnalysis) -> Group:
         return self.groups[group.breakdown.operation, group.breakdown.lane]
+
+    def flames(self) -> list[Picture]:
+        """All time and that of the slowest operations as nested boxes."""
+        return flame.flames(self.profile)
 
     def distributions(self, group: GroupAnalysis) -> list[Picture]:
         """Percentiles of every stage on one logarithmic axis."""
@@ -93,7 +100,7 @@ class Pictures:
             )
         ]
 
-    def over_time(self, group: GroupAnalysis) -> list[Picture]:
+    def over_time(self, group: GroupAnalysis, throttled: list[Throttled]) -> list[Picture]:
         """Stages stacked over time, and a map of durations."""
         one = self._group(group)
         starts, _, _ = one.slices.table()
@@ -105,9 +112,20 @@ class Pictures:
         def x(ns: float) -> float:
             return LEFT + (RIGHT - LEFT) * (ns - begin) / span
 
-        return [self._stacked(group, one, x, span), self._map(group, one, x, span)]
+        stops = self._stops(throttled, x)
+        return [self._stacked(group, one, x, span, stops), self._map(group, one, x, span)]
 
-    def _stacked(self, group: GroupAnalysis, one: Group, x: Scale, span: int) -> Picture:
+    def _stops(self, throttled: list[Throttled], x: Scale) -> list[str]:
+        """When the control group stopped the process, as marks on the axis."""
+        marks = []
+        for one in throttled:
+            sides = [self.first_ns + one.start_ns, self.first_ns + one.start_ns + one.width_ns]
+            left, right = (min(max(x(side), LEFT), RIGHT) for side in sides)
+            title = f"throttled: {time(one.stopped_ns)} of {time(one.width_ns)}"
+            marks.append(rect(left, 200, max(right - left, 1.5), 4, "stop", title))
+        return marks
+
+    def _stacked(self, group: GroupAnalysis, one: Group, x: Scale, span: int, stops: list[str]) -> Picture:
         starts, sums, durations = one.slices.table()
         counts = durations.sum(axis=1)
         means = sums / counts[:, None]
@@ -134,7 +152,8 @@ class Pictures:
                 shapes.append(area(upper + lower[::-1], style(name), title))
             base = top
         caption = f"Mean time per operation and stage, in slices of {time(width)}."
-        return Picture(picture(height, shapes, f"Stages of {group.name} over time") + legend(one), caption)
+        caption += " Red on the axis: throttled." if stops else ""
+        return Picture(picture(height, shapes + stops, f"Stages of {group.name} over time") + legend(one), caption)
 
     def _map(self, group: GroupAnalysis, one: Group, x: Scale, span: int) -> Picture:
         starts, _, durations = one.slices.table()
@@ -175,7 +194,7 @@ class Pictures:
         shapes.append(polyline(points, "trace"))
         return Picture(
             picture(height, shapes, f"Durations of {group.name} over time"),
-            "How many operations took how long, over time; darker is more, both axes of values"
+            "How many operations took how long, over time; the stronger the colour, the more; values"
             " logarithmic. Line: p99 of each slice.",
         )
 

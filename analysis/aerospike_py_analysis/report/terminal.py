@@ -46,7 +46,7 @@ def table(block: Table) -> RichTable:
     """A table without frames, which is readable in logs as well."""
     found = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for position, header in enumerate(block.headers):
-        found.add_column(header, justify="left" if position < block.left else "right", overflow="fold")
+        found.add_column(header, justify="left" if block.is_text(position) else "right", overflow="fold")
     for row in block.rows:
         found.add_row(*map(escape, row))
     return found

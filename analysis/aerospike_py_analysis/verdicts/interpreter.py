@@ -145,7 +145,7 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
                 [
                     f"{group.name}: {len(bursts)} of {len(trend.slices)} slices of"
                     f" {time(trend.width_ns)} are slow; the worst begins"
-                    f" {time(worst.start_ns)} into the recording with a p99 of {time(worst.p99_ns)};"
+                    f" {time(max(worst.start_ns, 0))} into the recording with a p99 of {time(worst.p99_ns)};"
                     f" those that are slow throughout hold {share(in_them)} of the slowest 1 %"
                 ],
                 None,

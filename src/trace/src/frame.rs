@@ -1,5 +1,6 @@
 //! What ran where: the frame around a recording, and how the recorder's clock relates to the calendar.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,56 @@ pub struct Interpreter {
 }
 
 static INTERPRETER: OnceLock<Interpreter> = OnceLock::new();
+
+/// Whose event loop a client was used on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventLoop {
+    /// The standard library's.
+    Asyncio = 1,
+    /// The one on libuv.
+    Uvloop = 2,
+    /// Any other.
+    Other = 4,
+}
+
+impl EventLoop {
+    const ALL: [Self; 3] = [Self::Asyncio, Self::Uvloop, Self::Other];
+
+    /// By the package of the loop's class.
+    #[must_use]
+    pub fn of_package(name: &str) -> Self {
+        match name {
+            "asyncio" => Self::Asyncio,
+            "uvloop" => Self::Uvloop,
+            _ => Self::Other,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Asyncio => "asyncio",
+            Self::Uvloop => "uvloop",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One bit per kind: a lock could be held in the moment of a fork.
+static EVENT_LOOPS: AtomicU8 = AtomicU8::new(0);
+
+/// Says that a client is used on such a loop.
+pub fn saw_event_loop(kind: EventLoop) {
+    EVENT_LOOPS.fetch_or(kind as u8, Ordering::Relaxed);
+}
+
+fn event_loops() -> Vec<&'static str> {
+    let seen = EVENT_LOOPS.load(Ordering::Relaxed);
+    EventLoop::ALL
+        .into_iter()
+        .filter(|kind| seen & *kind as u8 != 0)
+        .map(EventLoop::name)
+        .collect()
+}
 
 /// Says what runs here, once.
 pub fn set_interpreter(interpreter: Interpreter) {
@@ -113,6 +164,7 @@ pub fn frame() -> Value {
         "python_implementation": interpreter.python_implementation,
         "python_build": if interpreter.free_threaded { "free-threaded" } else { "gil" },
         "gil_enabled": interpreter.gil_enabled,
+        "event_loops": event_loops(),
         "cores": cores(),
         "cpu_quota_cores": cpu_quota(),
         "platform": interpreter.platform,
@@ -139,6 +191,13 @@ mod tests {
             "{}",
             there - here
         );
+    }
+
+    #[test]
+    fn loops_are_named_by_their_package() {
+        saw_event_loop(EventLoop::of_package("uvloop"));
+        saw_event_loop(EventLoop::of_package("trio_asyncio"));
+        assert_eq!(frame()["event_loops"], json!(["uvloop", "other"]));
     }
 
     #[test]

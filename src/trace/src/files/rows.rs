@@ -63,6 +63,8 @@ struct Tracks {
     start: Vec<u64>,
     duration: Vec<u64>,
     segments: Segments,
+    sent: Vec<u64>,
+    received: Vec<u64>,
 }
 
 impl Tracks {
@@ -78,6 +80,8 @@ impl Tracks {
                 ended.pieces_of(branch)
             };
             self.segments.push(pieces, nodes);
+            self.sent.push(branch.bytes_sent);
+            self.received.push(branch.bytes_received);
         }
         self.ends.push(self.node.len() as i32);
     }
@@ -90,6 +94,8 @@ impl Tracks {
             Arc::new(UInt64Array::from(taken.start)),
             Arc::new(UInt64Array::from(taken.duration)),
             taken.segments.finish()?,
+            Arc::new(UInt64Array::from(taken.sent)),
+            Arc::new(UInt64Array::from(taken.received)),
         ];
         let values = StructArray::try_new(schema::track_fields(), columns, None)?;
         list(schema::track(), &taken.ends, Arc::new(values))

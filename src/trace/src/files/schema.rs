@@ -40,6 +40,8 @@ pub fn track_fields() -> Fields {
         Field::new("start_ns", DataType::UInt64, false),
         Field::new("duration_ns", DataType::UInt64, false),
         Field::new("segments", DataType::List(segment()), false),
+        Field::new("bytes_sent", DataType::UInt64, false),
+        Field::new("bytes_received", DataType::UInt64, false),
     ])
 }
 
