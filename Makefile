@@ -182,10 +182,8 @@ web: build build/tools/.oha-$(OHA_VERSION) $(addsuffix /.ready,$(addprefix build
 	@scripts/free-threaded-lanes $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" build/web-3.14t \
 	    web ours aerospike-native aerospike-py
 
-# Without the features that speak TLS: it talks to this machine only.
-build/tools/.oha-$(OHA_VERSION):
-	cargo install oha --version =$(OHA_VERSION) --locked --no-default-features --root build/tools --target-dir build/oha --quiet
-	rm -rf build/oha
+build/tools/.oha-$(OHA_VERSION): scripts/install-oha
+	scripts/install-oha $(OHA_VERSION) build/tools
 	@touch $@
 
 .PHONY: bench-conversion

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.harness import sections, summary
-from benchmark.harness.sections import Figures, Section, Table
+from benchmark.harness import sections, summary, web_sections
+from benchmark.harness.report_parts import Figures, Section, Table, name_of
 
 TITLE = "Benchmarks of Aerospike clients for Python"
 
@@ -62,6 +62,7 @@ def of_documents(documents: Sequence[dict[str, Any]], names: Sequence[str]) -> R
         sections.gather_section(figures),
         sections.waterfall_section(figures),
         *sections.scaling_sections(figures),
+        *web_sections.sections(figures),
     ]
     found = [summary.section(documents, figures), *(section for section in overview if section is not None)]
     found += [sections.of_cell(cell, figures) for cell in cells]
@@ -79,6 +80,8 @@ def _facts(documents: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterato
         yield "machine", f"{stamp['processor']}, {stamp['cores']} cores, Linux {stamp['kernel']}, load before: {load}"
         yield "ours", f"commit {stamp['commit'][:12]}{changed}, profile {stamp['build_profile']}"
         yield "server", server
+        if "load_generator" in stamp:
+            yield "load generator", stamp["load_generator"]
         yield "plan", f"{plan['rounds']} rounds of {plan['seconds']} s per client and cell, seed {plan['seed']}"
     yield from sorted(_versions(documents))
 
@@ -92,7 +95,7 @@ def _versions(documents: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
                 if hello:
                     gil = "GIL" if hello["gil"] else "no GIL"
                     python = f", Python {hello['python']} ({gil})" if hello["python"] else ""
-                    found.add((sections.name_of(member), f"{hello['client']} {hello['version']}{python}"))
+                    found.add((name_of(member), f"{hello['client']} {hello['version']}{python}"))
     return found
 
 
