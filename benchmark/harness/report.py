@@ -21,10 +21,15 @@ class Report:
     sections: Sequence[Section]
 
     def markdown(self) -> str:
-        parts = [f"# {TITLE}", _markdown_table(Table(["", ""], self.facts))]
+        return f"# {TITLE}\n\n{self.body('##')}"
+
+    def body(self, heading: str, *, pictures: bool = False) -> str:
+        """Everything below the title as Markdown, with charts where what shows it can show them."""
+        parts = [_markdown_table(Table(["", ""], self.facts))]
         for section in self.sections:
-            parts.append(f"## {section.title}")
+            parts.append(f"{heading} {section.title}")
             parts += section.text
+            parts += [f'<div class="chart">{picture}</div>' for picture in section.pictures if pictures]
             parts += [_markdown_table(table) for table in section.tables]
             parts += [f"Rerun: `{command}`" for command in section.commands]
         return "\n\n".join(parts) + "\n"

@@ -23,7 +23,8 @@ def agreement(client_ns: Sequence[int], service_ns: Sequence[int], connections: 
 
     Returns:
         The fields `requests` and `served`, which must be the same; sums of both sides; and, of one connection, a
-        histogram of the differences, with how many were negative, which none can be.
+        histogram of the differences. They are negative, and counted as nothing, where the service was interrupted
+        between writing its answer and looking at the clock; how often that was is said as well.
     """
     found: dict[str, Any] = {
         "requests": len(client_ns),

@@ -105,11 +105,11 @@ class Accounting:
     """Around the application: a request's time begins with its first bytes and ends with the last of the response."""
 
     def __init__(self, app: Any, recorder: Recorder) -> None:
-        self._app, self._recorder = app, recorder
+        self.app, self._recorder = app, recorder
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/predict/"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         marks = scope[MARKS] = Marks(scope.get(RECEIVED) or time.perf_counter_ns())
 
@@ -121,7 +121,7 @@ class Accounting:
 
         self._recorder.under_way += 1
         try:
-            await self._app(scope, receive, sent)
+            await self.app(scope, receive, sent)
         finally:
             self._recorder.under_way -= 1
 
