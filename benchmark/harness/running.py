@@ -23,9 +23,9 @@ from benchmark.processes.places import PYTHONS
 from benchmark.web import load as load_generator
 
 # What a client costs besides its warm-up and its rounds (starting, verifying), and each round besides its seconds: of
-# the harness itself, and of web services, which import more and are asked by a load generator. For `minutes`.
+# the harness itself, and of web services, which import more, and whose last requests are waited for. For `minutes`.
 _MEMBER_SECONDS, _ROUND_SECONDS = 0.7, 0.06
-_WEB_MEMBER_SECONDS, _WEB_ROUND_SECONDS = 1.2, 0.12
+_WEB_MEMBER_SECONDS, _WEB_ROUND_SECONDS = 1.0, 0.4
 # What a set of a hundred thousand records costs.
 _LOADING_SECONDS = 3.0
 _LEAST_SECONDS = 0.05

@@ -11,7 +11,7 @@ from benchmark.harness.figures import P50, P99, THROUGHPUT, Quantity
 from benchmark.harness.report_parts import Figures, Section, Table, interval_text, name_of, ratio_text
 from benchmark.processes.places import FREE_THREADED, GIL
 
-COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "CPU per op", "server CPU per op", "failed")
+COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "CPU per op", "server CPU per op", "memory kept per op", "failed")
 
 
 def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
@@ -25,7 +25,7 @@ def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
             for column in COLUMNS
         ]
         rows.append([name, *texts])
-    units = ("op/s", *["us"] * 6, "of all")
+    units = ("op/s", *["us"] * 6, "bytes", "of all")
     header = ["client", *(f"{column} ({unit})" for column, unit in zip(COLUMNS, units, strict=True))]
     section.tables.append(Table(header, rows))
     shown = [THROUGHPUT, P50, P99] if cell["load"]["rate"] is None else [P50, P99]

@@ -192,13 +192,13 @@ def _suites() -> dict[str, list[str]]:
     conversion = [f"{name}/sync-1/closed" for name in WORKLOADS if name.startswith("conversion-")]
     rates = [f"http-32/open-{rate}-constant" for rate in _WEB_RATES]
     web_b = [f"b-{mode}/http-10/closed" for mode in WEB_MODES]
-    web_b += ["b-single/http-1/closed", *(f"b-single/{rate}" for rate in rates)]
+    web_b += ["b-single/http-1/closed", f"b-single/{rates[0]}"]
     web_c = [f"c-{mode}-loop/http-10/closed" for mode in ("single", "gather")]
     web_c += ["c-single-thread/http-10/closed", "c-single-loop/http-1/closed"]
     web_c += [f"c-single-{place}/{rates[0]}" for place in _PLACES]
     web_whole = [f"c-{mode}-{place}/http-10/closed" for mode in WEB_MODES for place in _PLACES]
     web_whole += [f"c-single-{place}{model}/http-10/closed" for place in _PLACES for model in MODELS if model]
-    web_whole += [f"c-single-{place}/{rate}" for place in _PLACES for rate in rates]
+    web_whole += [f"{name}/{rates[1]}" for name in ("b-single", *(f"c-single-{place}" for place in _PLACES))]
     null = [f"nothing/{calling}/closed" for calling in _CALLING]
     null += [f"kv-read-{FEATURES}/{calling}/{load}" for calling in _CALLING for load in ("closed", "open-1000-poisson")]
     return {
@@ -216,6 +216,6 @@ def _suites() -> dict[str, list[str]]:
 
 
 _CALLING = ("sync-1", "sync-4", "sync-32", "async-1", "async-4", "async-32")
-_WEB_RATES = (20, 40)
+_WEB_RATES = (25, 50)
 _ENDS = ("sync-1", "sync-32", "async-1", "async-32")
 SUITES = _suites()
