@@ -16,8 +16,10 @@ VERDICTS ?=
 SIMULATE ?=
 BENCH ?=
 BENCH_MINUTES ?= 28
+BENCH_WEB_MINUTES ?= 7.7
 BENCH_RESULTS ?= build/benchmark
 NEXTEST_VERSION := 0.9.143
+OHA_VERSION := 1.16.0
 
 VENV := .venv
 FREE_THREADED_VENV := .venv-3.14t
@@ -25,6 +27,9 @@ DOCS_VENV := .venv-docs
 VENV_PYTHON := $(CURDIR)/$(VENV)/bin/python
 REQUIREMENTS := requirements/build.txt requirements/test.txt requirements/analysis.txt requirements/lint.txt
 FREE_THREADED_REQUIREMENTS := requirements/test.txt requirements/analysis.txt
+
+# Clients that have calls which can be awaited, and the official one in threads: behind the web services of make bench-web.
+WEB_CLIENTS := ours aerospike aerospike-native aerospike-py
 
 # Type-checked to the letter.
 TYPED := python/aerospike_py analysis/aerospike_py_analysis scripts $(if $(wildcard benchmark/*.py),benchmark)
@@ -132,9 +137,15 @@ docs: $(DOCS_VENV)/.ready ## Build the site into build/site; warnings are errors
 bench: build lanes ## Measure environment A and the core of the matrix, half an hour (BENCH="--suite conversion" and the like)
 	$(VENV_PYTHON) -m benchmark run --minutes $(BENCH_MINUTES) --json $(BENCH_RESULTS)/results.json.gz $(BENCH)
 
+.PHONY: bench-web
+bench-web: build web ## Measure environments B and C, the clients behind a web service, eight minutes (BENCH="--suite web-b")
+	$(VENV_PYTHON) -m benchmark run $(if $(filter --suite --cell,$(BENCH)),,--suite web) --rounds 4 \
+	    --minutes $(BENCH_WEB_MINUTES) --json $(BENCH_RESULTS)/web.json.gz $(BENCH)
+
 .PHONY: bench-report
-bench-report: build ## Make Markdown and HTML of what make bench has measured
-	$(VENV_PYTHON) -m benchmark report $(BENCH_RESULTS)/results.json.gz --markdown $(BENCH_RESULTS)/report.md --html $(BENCH_RESULTS)/report.html
+bench-report: build ## Make Markdown and HTML of what make bench and make bench-web have measured
+	$(VENV_PYTHON) -m benchmark report $(wildcard $(BENCH_RESULTS)/results.json.gz $(BENCH_RESULTS)/web.json.gz) \
+	    --markdown $(BENCH_RESULTS)/report.md --html $(BENCH_RESULTS)/report.html
 
 .PHONY: bench-matrix
 bench-matrix: build lanes ## Measure the whole matrix of keys and values; takes hours
@@ -173,6 +184,17 @@ lanes: build peers build/peers/uvloop/.ready
 bench-analysis: build ## Measure what explaining a recording of ten million operations takes, in time and memory
 	$(VENV_PYTHON) benchmark/analysis_scale.py
 
+# The same for make bench-web: every client beside what a web service needs, and the load generator.
+.PHONY: web
+web: build build/tools/.oha-$(OHA_VERSION) $(addsuffix /.ready,$(addprefix build/web/,$(WEB_CLIENTS)))
+	@scripts/build-as-released $(VENV) build/ours
+	@scripts/free-threaded-lanes $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" build/web-3.14t \
+	    web ours aerospike-native aerospike-py
+
+build/tools/.oha-$(OHA_VERSION): scripts/install-oha
+	scripts/install-oha $(OHA_VERSION) build/tools
+	@touch $@
+
 .PHONY: bench-conversion
 bench-conversion: build ## Count the instructions of conversion between Python and Rust
 	$(VENV_PYTHON) benchmark/conversion.py
@@ -202,6 +224,11 @@ $(DOCS_VENV)/.ready: requirements/docs.txt scripts/make-venv
 
 build/compile/.ready: requirements/compile.txt scripts/make-venv
 	scripts/make-venv "$(PYTHON)" build/compile $<
+	@touch $@
+
+build/web/%/.ready: requirements/web-%.txt scripts/make-venv
+	@mkdir -p build/web
+	scripts/make-venv "$(PYTHON)" build/web/$* $<
 	@touch $@
 
 build/peers/%/.ready: requirements/peer-%.txt scripts/make-venv

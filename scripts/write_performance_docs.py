@@ -1,12 +1,14 @@
 """Writes docs/performance from the result files in docs/measurements. ``--check`` compares instead of writing.
 
-A result file of the comparison of clients (it has ``stamp``, ``comparisons`` and ``cells``) becomes a page of its name;
-every file is listed with where it comes from. No figure on these pages is typed by hand.
+A result file of the comparison of clients (it has ``stamp``, ``comparisons`` and ``cells``) becomes a page of its name,
+and so does one of the benchmarks (``docs/benchmark-format.md``), which says the same as their report; every file is
+listed with where it comes from. No figure on these pages is typed by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import statistics
 import sys
@@ -14,7 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from benchmark.harness import report  # noqa: E402 - the checkout is not installed
+from benchmark.harness.results import FORMAT  # noqa: E402
+
+DOCS = ROOT / "docs"
 REMEDY = "run scripts/write_performance_docs.py and commit what it writes"
 NOTE = "<!-- Written by scripts/write_performance_docs.py from docs/measurements/{name}; do not edit. -->\n"
 
@@ -34,14 +43,46 @@ def compares_clients(results: Any) -> bool:
     return isinstance(results, dict) and {"stamp", "comparisons", "cells"} <= results.keys()
 
 
+def is_of_benchmarks(results: Any) -> bool:
+    """Whether a result file is one of the benchmarks."""
+    return isinstance(results, dict) and results.get("format") == FORMAT
+
+
+def read(path: Path) -> Any:
+    """Read a result file, compressed or not."""
+    content = path.read_bytes()
+    return json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+
+
+def stem(name: str) -> str:
+    """What the page of a result file is called."""
+    return name.removesuffix(".gz").removesuffix(".json")
+
+
 def pages() -> dict[str, str]:
     """Return the pages by the names of their files in docs/performance."""
-    files = {path.name: json.loads(path.read_text("utf-8")) for path in sorted((DOCS / "measurements").glob("*.json"))}
+    folder = DOCS / "measurements"
+    files = {path.name: read(path) for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")])}
     written = {"index.md": index(files)}
     for name, results in files.items():
-        if compares_clients(results):
-            written[f"{Path(name).stem}.md"] = comparison_page(name, results)
+        if is_of_benchmarks(results):
+            written[f"{stem(name)}.md"] = benchmark_page(name, results)
+        elif compares_clients(results):
+            written[f"{stem(name)}.md"] = comparison_page(name, results)
     return written
+
+
+def benchmark_page(name: str, results: dict[str, Any]) -> str:
+    """Describe one run of the benchmarks, with its charts."""
+    found = report.of_documents([results], [name])
+    lines = [
+        f"# {stem(name).capitalize()}, measured",
+        "",
+        NOTE.format(name=name),
+        f"From [{name}](../measurements/{name}), as `python -m benchmark report` reads it.",
+        "[The format](../benchmark-format.md) says how it was measured and what it cannot tell.",
+    ]
+    return "\n".join(lines) + "\n\n" + found.body("##", pictures=True)
 
 
 def index(files: dict[str, Any]) -> str:
@@ -58,7 +99,8 @@ def index(files: dict[str, Any]) -> str:
     ]
     for name, results in files.items():
         stamp = results.get("stamp", {}) if isinstance(results, dict) else {}
-        page = f"[{Path(name).stem}]({Path(name).stem}.md), " if compares_clients(results) else ""
+        described = is_of_benchmarks(results) or compares_clients(results)
+        page = f"[{stem(name)}]({stem(name)}.md), " if described else ""
         cells = [f"{page}[{name}](../measurements/{name})", stamp.get("time", ""), machine(stamp), code(stamp)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

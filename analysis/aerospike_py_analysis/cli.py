@@ -13,7 +13,7 @@ from rich.console import Console
 
 from aerospike_py_analysis import compare, record
 from aerospike_py_analysis.analysis import analyse
-from aerospike_py_analysis.commands import flamegraph, local, simulate, top
+from aerospike_py_analysis.commands import benchmarks, flamegraph, local, simulate, top
 from aerospike_py_analysis.commands.client import NoClientError
 from aerospike_py_analysis.export import chrome, otlp, speedscope, tabular
 from aerospike_py_analysis.profile import profile
@@ -32,8 +32,9 @@ EXPORTS = ("chrome", "speedscope", "otlp", "parquet", "csv")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # What follows are options of the server, which only it knows.
-    options = parser().parse_args(["serve", "--", *given[1:]] if given[:1] == ["serve"] else given)
+    # What follows are options of the server, or of the benchmarks, which only they know.
+    foreign = given[:1] in (["serve"], ["bench"])
+    options = parser().parse_args([given[0], "--", *given[1:]] if foreign else given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -111,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     top.add(commands)
     simulate.add(commands)
     local.add(commands)
+    benchmarks.add(commands)
     return whole
 
 

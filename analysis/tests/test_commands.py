@@ -91,3 +91,24 @@ def test_the_demo_finds_its_slow_node(tmp_path: Path) -> None:
         if "One node is slow" in done.stdout:
             return
     pytest.fail(f"the slow node was not found\n{done.stdout}")
+
+
+def test_bench_hands_everything_to_the_checkout_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "benchmark" / "harness").mkdir(parents=True)
+    (tmp_path / "benchmark" / "harness" / "__init__.py").touch()
+    (tmp_path / "benchmark" / "__main__.py").write_text("import sys\nprint(sys.argv[1:])\nsys.exit(3)\n")
+    below = tmp_path / "docs" / "pages"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert main(["bench", "run", "--suite", "web"]) == 3
+    assert capfd.readouterr().out == "['run', '--suite', 'web']\n"
+
+
+def test_bench_outside_of_a_checkout_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "list"]) == 2
+    assert "in no checkout" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.harness import comparing, report, results, selfcheck
 from benchmark.harness.clients import known_clients
-from benchmark.harness.running import Request, run
+from benchmark.harness.running import Request, plan_text, run
 from benchmark.harness.workloads import SUITES, WORKLOADS
 from benchmark.processes.places import PYTHONS
 
@@ -52,6 +52,7 @@ def _add_run(into: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=1, help="of the order of clients and of arrivals")
     add("--base", type=Path, metavar="CHECKOUT", help="another checkout of ours, built, to compare with as well")
     add("--json", type=Path, metavar="FILE", help="the result file; compressed if it ends with .gz")
+    add("--plan", action="store_true", help="print what would be measured, and for how long, and measure nothing")
     add("--quick", action="store_true", help="three rounds of a tenth of a second: does it run?")
 
 
@@ -88,6 +89,9 @@ def show_list() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.plan:
+        print(plan_text(request_of(arguments)))
+        return 0
     document = run(request_of(arguments))
     if arguments.json:
         results.write(arguments.json, document)

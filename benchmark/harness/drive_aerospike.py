@@ -60,7 +60,7 @@ class InExecutor(AsyncSession):
 
     def __init__(self, job: Job) -> None:
         self._session = Connected(job)
-        self._batches = 9 if job.work.mode == "gathered" else 1
+        self._batches = 9 if job.work.mode in ("gathered", "split") else 1
         self._executor = ThreadPoolExecutor(job.concurrency * self._batches)
         self._loop = asyncio.get_running_loop()
 
@@ -86,5 +86,7 @@ async def connect_async(job: Job) -> InExecutor:
     return InExecutor(job)
 
 
+DRIVER = Driver("aerospike", importlib.metadata.version("aerospike"), Connected, connect_async)
+
 if __name__ == "__main__":
-    serve(Driver("aerospike", importlib.metadata.version("aerospike"), Connected, connect_async))
+    serve(DRIVER)

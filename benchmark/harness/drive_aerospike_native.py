@@ -108,5 +108,7 @@ async def connect_async(job: Job) -> AsyncConnected:
     return AsyncConnected(await new_client(ClientPolicy(), seeds(job)))
 
 
+DRIVER = Driver("aerospike-native", importlib.metadata.version("aerospike-native"), Connected, connect_async)
+
 if __name__ == "__main__":
-    serve(Driver("aerospike-native", importlib.metadata.version("aerospike-native"), Connected, connect_async))
+    serve(DRIVER)

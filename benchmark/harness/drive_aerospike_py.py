@@ -191,6 +191,16 @@ def end_tracing() -> None:
         folder.cleanup()
 
 
+def metrics() -> str:
+    """What the client says of itself in the format of Prometheus; nothing where it has no metrics."""
+    try:
+        return str(aerospike_py.get_metrics())
+    except AttributeError:
+        return ""
+
+
+_POOLED = connect_pool if hasattr(aerospike_py, "AsyncPool") else None
+DRIVER = Driver("aerospike_py", version(), Connected, connect_async, _POOLED, end_tracing)
+
 if __name__ == "__main__":
-    pooled = connect_pool if hasattr(aerospike_py, "AsyncPool") else None
-    serve(Driver("aerospike_py", version(), Connected, connect_async, pooled, end_tracing))
+    serve(DRIVER)

@@ -75,5 +75,7 @@ async def connect_async(job: Job) -> AsyncConnected:
     return AsyncConnected(job)
 
 
+DRIVER = Driver("null", platform.python_version(), Connected, connect_async)
+
 if __name__ == "__main__":
-    serve(Driver("null", platform.python_version(), Connected, connect_async))
+    serve(DRIVER)

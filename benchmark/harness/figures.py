@@ -111,6 +111,11 @@ def of_rounds(rounds: Sequence[dict[str, Any]], seed: int = 1) -> dict[str, Inte
     return found
 
 
+def interval_of(values: Sequence[float], sizes: Sequence[float]) -> Interval:
+    """The mean of a figure of rounds, each as important as its size, with its interval."""
+    return _weighted(values, sizes, _draws(len(values), 1))
+
+
 def _draws(rounds: int, seed: int) -> npt.NDArray[np.float64]:
     """How often each round is drawn: first all rounds once, which gives the estimate, then the draws."""
     generator = np.random.default_rng(seed)

@@ -23,15 +23,17 @@ class Job:
     hosts: list[tuple[str, int]]
     work: Work
     lane: str
-    """`sync`, `async` or `pool`."""
+    """`sync`, `async`, `pool` or `http`."""
     concurrency: int
     """Threads or tasks, of all loops together."""
     threads: int = 0
-    """Loops of the lane `pool`."""
+    """Loops of the lane `pool`, threads for inference of the lane `http`."""
     loop: str = "default"
     """`default`, whatever the client installs, or `uvloop`."""
     slowdown: float = 0.0
     """By which part every operation is made to take longer."""
+    client: str = ""
+    """What the client is called in the addresses of a web service."""
 
     @classmethod
     def parse(cls, text: str) -> Job:

@@ -12,15 +12,20 @@ from typing import Any
 from benchmark.harness import verifying
 from benchmark.harness.clients import Client
 from benchmark.harness.jobs import Job
+from benchmark.harness.operations import Work
 from benchmark.harness.servers import Server
 from benchmark.harness.workloads import DRAIN_SECONDS, Cell
 from benchmark.processes.values import WrongResultError
 from benchmark.processes.worker import CannotError, Worker, WorkerError
+from benchmark.web import rounds as web_rounds
+from benchmark.web import verifying as web_verifying
 
 # Between two clients' rounds: what the last one still does in the background is not the next one's, and the next one
 # has run for a moment when its clock starts.
 SETTLE_SECONDS = 0.02
 LEAD_IN_SECONDS = 0.03
+INFERENCE_THREADS = 2
+"""Of a web service, for inference off the event loop."""
 
 
 class Progress:
@@ -60,6 +65,10 @@ class Running:
     def name(self) -> str:
         return member_name(self.entry["client"], self.entry["python"])
 
+    def address(self, work: Work) -> str:
+        """What a web service is asked for."""
+        return web_rounds.address(self.entry["hello"]["port"], self.entry["client"], work)
+
 
 def member_name(client: str, python: str) -> str:
     return f"{client}@{python}"
@@ -67,8 +76,11 @@ def member_name(client: str, python: str) -> str:
 
 def start(client: Client, cell: Cell, python: str, server: Server) -> Worker:
     """Start the process of a client."""
-    job = Job(server.hosts, cell.workload.work, cell.lane, cell.concurrency, cell.threads, client.loop, client.slowdown)
-    return Worker(client.command(python), asdict(job), client.environment(), name=member_name(client.name, python))
+    work, threads = cell.workload.work, INFERENCE_THREADS if cell.lane == "http" else cell.threads
+    name = client.name
+    job = Job(server.hosts, work, cell.lane, cell.concurrency, threads, client.loop, client.slowdown, name)
+    command, environment = client.command(python, cell.lane), client.environment(cell.lane)
+    return Worker(command, asdict(job), environment, name=member_name(name, python))
 
 
 def pairs_of(clients: Sequence[Client], pythons: Sequence[str]) -> Iterable[tuple[Client, str]]:
@@ -104,13 +116,17 @@ def measure(
     progress.cell(cell, [result["command"]])
     with contextlib.ExitStack() as stack:
         running: list[Running] = []
+        able: list[tuple[Client, str, Worker]] = []
+        # All of them first: they import what they need at the same time.
         for client, python in pairs_of(clients, pythons):
             why = client.obstacle(cell, python)
-            if why is not None:
+            if why is None:
+                able.append((client, python, stack.enter_context(start(client, cell, python, server))))
+            else:
                 result["left_out"].append({"client": client.name, "python": python, "why": why})
-                continue
+        for client, python, worker in able:
             try:
-                started = _begin(client, cell, python, server, plan, stack, progress)
+                started = _begin(client, cell, python, worker, server, plan, progress)
             except CannotError as error:
                 result["left_out"].append({"client": client.name, "python": python, "why": str(error)})
                 continue
@@ -148,35 +164,53 @@ def _begin(
     client: Client,
     cell: Cell,
     python: str,
+    worker: Worker,
     server: Server,
     plan: Plan,
-    stack: contextlib.ExitStack,
     progress: Progress,
 ) -> Running:
     entry: dict[str, Any] = {"client": client.name, "python": python, "what": client.what, "hello": {}}
     entry |= {"slowdown": client.slowdown, "verified_operations": 0, "rounds": [], "failure": None}
-    worker = stack.enter_context(start(client, cell, python, server))
     worker.on_tick(lambda tick: progress.tick(worker.name, tick))
+    running = Running(worker, entry)
     try:
         entry["hello"] = worker.ask("hello")
-        hosts = server.hosts if client.stores else None
-        entry["verified_operations"] = verifying.verify(worker, cell.workload.work, cell.concurrency, hosts)
-        worker.ask("round", seconds=plan.warm_up_seconds, load={"kind": "closed"})
+        entry["verified_operations"] = _verified(running, client, cell, server)
+        _loop_for(running, cell, plan.warm_up_seconds)
     except CannotError:
         raise
     except (WorkerError, WrongResultError) as error:
         entry["failure"] = str(error)
         progress.failed(worker.name, str(error))
-    return Running(worker, entry)
+    return running
+
+
+def _verified(running: Running, client: Client, cell: Cell, server: Server) -> int:
+    work = cell.workload.work
+    if cell.lane == "http":
+        return web_verifying.verify(running.address(work), work, running.name)
+    return verifying.verify(running.worker, work, cell.concurrency, server.hosts if client.stores else None)
+
+
+def _loop_for(running: Running, cell: Cell, seconds: float) -> None:
+    """A closed loop that nobody looks at: warm-up, and the moment before a round."""
+    if cell.lane == "http":
+        web_rounds.measured(running.worker, running.address(cell.workload.work), cell.concurrency, seconds, None)
+    else:
+        running.worker.ask("round", seconds=seconds, load={"kind": "closed"})
 
 
 def _round(member: Running, cell: Cell, server: Server, plan: Plan, number: int) -> dict[str, Any]:
     time.sleep(SETTLE_SECONDS)
-    member.worker.ask("round", seconds=LEAD_IN_SECONDS, load={"kind": "closed"})
+    _loop_for(member, cell, LEAD_IN_SECONDS)
     before = server.cpu_ns()
-    # The same schedule for every client of a round.
-    load = cell.load.request(plan.seed * 1_000 + number)
-    result = member.worker.ask("round", seconds=plan.seconds, load=load, patience_seconds=DRAIN_SECONDS)
+    if cell.lane == "http":
+        url, rate = member.address(cell.workload.work), cell.load.rate
+        result = web_rounds.measured(member.worker, url, cell.concurrency, plan.seconds, rate)
+    else:
+        # The same schedule for every client of a round.
+        load = cell.load.request(plan.seed * 1_000 + number)
+        result = member.worker.ask("round", seconds=plan.seconds, load=load, patience_seconds=DRAIN_SECONDS)
     after = server.cpu_ns()
     result["server_cpu_ns"] = None if before is None or after is None else after - before
     result["stages"] = _sums(result.get("stages"))

@@ -38,7 +38,8 @@ class Work:
     """What every operation of a workload does.
 
     `kind` is `single` (one record at a time), `batch` (several of one set), `request` (several of every set, in the
-    `mode` `gathered`, `sequential` or `merged`), `cold` (connect, read one record, close) or `nothing`.
+    `mode` `gathered`, `sequential` or `merged`), `predict` (the same behind a web service, also `split`), `cold`
+    (connect, read one record, close) or `nothing`.
     """
 
     kind: str
@@ -48,9 +49,13 @@ class Work:
     reads: float = 1.0
     missing: float = 0.0
     result: str = "dict"
+    model: str = ""
+    """Of a web service: `numpy`, `torch`, or none."""
+    inference: str = ""
+    """Where the model runs: on the event `loop`, or in a `thread`."""
 
     def keys_per_step(self) -> int:
-        if self.kind == "request":
+        if self.kind in ("request", "predict"):
             return self.space.sets * self.batch
         return self.batch if self.kind == "batch" else 1
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.harness import sections, summary
-from benchmark.harness.sections import Figures, Section, Table
+from benchmark.harness import sections, summary, web_sections
+from benchmark.harness.report_parts import Figures, Section, Table, name_of
 
 TITLE = "Benchmarks of Aerospike clients for Python"
 
@@ -21,10 +21,15 @@ class Report:
     sections: Sequence[Section]
 
     def markdown(self) -> str:
-        parts = [f"# {TITLE}", _markdown_table(Table(["", ""], self.facts))]
+        return f"# {TITLE}\n\n{self.body('##')}"
+
+    def body(self, heading: str, *, pictures: bool = False) -> str:
+        """Everything below the title as Markdown, with charts where what shows it can show them."""
+        parts = [_markdown_table(Table(["", ""], self.facts))]
         for section in self.sections:
-            parts.append(f"## {section.title}")
+            parts.append(f"{heading} {section.title}")
             parts += section.text
+            parts += [f'<div class="chart">{picture}</div>' for picture in section.pictures if pictures]
             parts += [_markdown_table(table) for table in section.tables]
             parts += [f"Rerun: `{command}`" for command in section.commands]
         return "\n\n".join(parts) + "\n"
@@ -62,6 +67,7 @@ def of_documents(documents: Sequence[dict[str, Any]], names: Sequence[str]) -> R
         sections.gather_section(figures),
         sections.waterfall_section(figures),
         *sections.scaling_sections(figures),
+        *web_sections.sections(figures),
     ]
     found = [summary.section(documents, figures), *(section for section in overview if section is not None)]
     found += [sections.of_cell(cell, figures) for cell in cells]
@@ -79,6 +85,8 @@ def _facts(documents: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterato
         yield "machine", f"{stamp['processor']}, {stamp['cores']} cores, Linux {stamp['kernel']}, load before: {load}"
         yield "ours", f"commit {stamp['commit'][:12]}{changed}, profile {stamp['build_profile']}"
         yield "server", server
+        if "load_generator" in stamp:
+            yield "load generator", stamp["load_generator"]
         yield "plan", f"{plan['rounds']} rounds of {plan['seconds']} s per client and cell, seed {plan['seed']}"
     yield from sorted(_versions(documents))
 
@@ -92,7 +100,7 @@ def _versions(documents: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
                 if hello:
                     gil = "GIL" if hello["gil"] else "no GIL"
                     python = f", Python {hello['python']} ({gil})" if hello["python"] else ""
-                    found.add((sections.name_of(member), f"{hello['client']} {hello['version']}{python}"))
+                    found.add((name_of(member), f"{hello['client']} {hello['version']}{python}"))
     return found
 
 

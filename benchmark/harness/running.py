@@ -17,12 +17,17 @@ from benchmark.harness.clients import Client, chosen, known_clients
 from benchmark.harness.data import Space
 from benchmark.harness.results import FORMAT, VERSION
 from benchmark.harness.servers import load, server
-from benchmark.harness.workloads import Cell, cell_named
+from benchmark.harness.workloads import KEYS, Cell, cell_named
 from benchmark.processes import stamps
 from benchmark.processes.places import PYTHONS
+from benchmark.web import load as load_generator
 
-# What a client costs besides its rounds: starting, verifying; and each round besides its seconds. For `minutes`.
+# What a client costs besides its warm-up and its rounds (starting, verifying), and each round besides its seconds: of
+# the harness itself, and of web services, which import more, and whose last requests are waited for. For `minutes`.
 _MEMBER_SECONDS, _ROUND_SECONDS = 0.7, 0.06
+_WEB_MEMBER_SECONDS, _WEB_ROUND_SECONDS = 1.0, 0.4
+# What a set of a hundred thousand records costs.
+_LOADING_SECONDS = 3.0
 _LEAST_SECONDS = 0.05
 
 
@@ -90,6 +95,8 @@ def run(request: Request, progress: measuring.Progress | None = None) -> dict[st
     loaded: set[Space] = set()
     with server() as running:
         stamp = stamps.stamp(running.hosts, running.pid is not None)
+        if any(cell.lane == "http" for cell in cells):
+            stamp["load_generator"] = load_generator.version()
         print(stamps.summary(stamp))
         document: dict[str, Any] = {
             "format": FORMAT,
@@ -119,12 +126,8 @@ def within(request: Request, cells: Sequence[Cell], clients: Sequence[Client]) -
     """
     if request.minutes is None:
         return request
-    members = sum(
-        client.obstacle(cell, python) is None
-        for cell in cells
-        for client, python in measuring.pairs_of(clients, request.pythons)
-    )
-    fixed = members * (_MEMBER_SECONDS + request.warm_up_seconds + request.rounds * _ROUND_SECONDS)
+    members = sum(len(members_of(cell, clients, request.pythons)) for cell in cells)
+    fixed = sum(seconds_of(replace(request, seconds=0), cells, clients))
     seconds = (request.minutes * 60 - fixed) / max(1, members * request.rounds)
     if seconds < _LEAST_SECONDS:
         least = (fixed + members * request.rounds * _LEAST_SECONDS) / 60
@@ -132,6 +135,44 @@ def within(request: Request, cells: Sequence[Cell], clients: Sequence[Client]) -
             f"{request.minutes:g} minutes are too few for {members} clients in cells: {least:.0f} at least"
         )
     return replace(request, seconds=math.floor(seconds * 100) / 100, minutes=None)
+
+
+def members_of(cell: Cell, clients: Sequence[Client], pythons: Sequence[str]) -> list[str]:
+    """Who is measured in a cell."""
+    pairs = measuring.pairs_of(clients, pythons)
+    return [measuring.member_name(client.name, python) for client, python in pairs if not client.obstacle(cell, python)]
+
+
+def seconds_of(request: Request, cells: Sequence[Cell], clients: Sequence[Client]) -> list[float]:
+    """How long each cell takes, roughly; the first of a set of records has to load them."""
+    found, loaded = [], set[Space]()
+    for cell in cells:
+        space, web = cell.workload.work.space, cell.lane == "http"
+        one, each = (_WEB_MEMBER_SECONDS, _WEB_ROUND_SECONDS) if web else (_MEMBER_SECONDS, _ROUND_SECONDS)
+        member = one + request.warm_up_seconds + request.rounds * (request.seconds + each)
+        loading = 0.0 if space in loaded else _LOADING_SECONDS * space.sets * space.records / KEYS
+        loaded.add(space)
+        found.append(loading + member * len(members_of(cell, clients, request.pythons)))
+    return found
+
+
+def plan_text(request: Request) -> str:
+    """What a run would measure, and how long that takes, cell by cell.
+
+    Raises:
+        ValueError: A cell or a client is not known, or the minutes are too few.
+    """
+    cells = [cell_named(name) for name in request.cells]
+    clients = chosen(known_clients(request.base), request.clients)
+    request = within(request, cells, clients)
+    seconds = seconds_of(request, cells, clients)
+    lines = [
+        f"{each:>6.0f} s  {cell.name:<44} {len(found):>2}: {', '.join(found)}"
+        for cell, each in zip(cells, seconds, strict=True)
+        for found in [members_of(cell, clients, request.pythons)]
+    ]
+    lines.append(f"{request.rounds} rounds of {request.seconds:g} s per client; {sum(seconds) / 60:.1f} minutes in all")
+    return "\n".join(lines)
 
 
 def table(cell: dict[str, Any]) -> str:

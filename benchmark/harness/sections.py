@@ -2,87 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmark.harness import charts
-from benchmark.harness.figures import P50, P99, THROUGHPUT, Interval, Quantity, of_rounds
-from benchmark.harness.significance import LEAST_ROUNDS, Difference, paired
+from benchmark.harness import charts, web_sections
+from benchmark.harness.figures import P50, P99, THROUGHPUT, Quantity
+from benchmark.harness.report_parts import Figures, Section, Table, interval_text, name_of, ratio_text
 from benchmark.processes.places import FREE_THREADED, GIL
 
-COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "CPU per op", "server CPU per op", "failed")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under a header."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-@dataclass
-class Section:
-    """A heading, what is said below it, and charts for pages that can show them."""
-
-    title: str
-    text: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
-
-
-class Figures:
-    """Figures of all members, computed once."""
-
-    def __init__(self, cells: Sequence[dict[str, Any]]) -> None:
-        self.cells = cells
-        self._found: dict[tuple[str, str], dict[str, Interval]] = {}
-        self._members: dict[tuple[str, str], dict[str, Any]] = {}
-        for cell in cells:
-            for member in cell["members"]:
-                if member["rounds"]:
-                    place = (cell["name"], name_of(member))
-                    self._found[place] = of_rounds(member["rounds"])
-                    self._members[place] = member
-
-    def of(self, cell: str, member: str) -> dict[str, Interval] | None:
-        return self._found.get((cell, member))
-
-    def members(self, cell: str) -> list[str]:
-        return [member for of_cell, member in self._found if of_cell == cell]
-
-    def ratio(self, old: tuple[str, str], new: tuple[str, str], quantity: Quantity) -> Difference | None:
-        """New over old, round by round; nothing where they were not measured in the same rounds, or too seldom."""
-        before, after = self._members.get(old), self._members.get(new)
-        if before is None or after is None:
-            return None
-        series = [{result["number"]: quantity.of(result) for result in each["rounds"]} for each in (before, after)]
-        pairs = [(one, series[1][number]) for number, one in series[0].items() if series[1].get(number)]
-        known = [(one, other) for one, other in pairs if one and other]
-        if len(known) < LEAST_ROUNDS:
-            return None
-        return paired([one for one, _ in known], [other for _, other in known])
-
-
-def name_of(member: dict[str, Any]) -> str:
-    return member["client"] if member["python"] == "none" else f"{member['client']}@{member['python']}"
-
-
-def interval_text(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    if not math.isfinite(interval.low):
-        return charts.number(interval.estimate)
-    number = charts.number
-    return f"{number(interval.estimate)} [{number(interval.low)}, {number(interval.high)}]"
-
-
-def ratio_text(difference: Difference | None) -> str:
-    return "-" if difference is None else f"{difference.ratio:.2f} [{difference.low:.2f}, {difference.high:.2f}]"
+COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "CPU per op", "server CPU per op", "memory kept per op", "failed")
 
 
 def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
@@ -96,7 +25,7 @@ def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
             for column in COLUMNS
         ]
         rows.append([name, *texts])
-    units = ("op/s", *["us"] * 6, "of all")
+    units = ("op/s", *["us"] * 6, "bytes", "of all")
     header = ["client", *(f"{column} ({unit})" for column, unit in zip(COLUMNS, units, strict=True))]
     section.tables.append(Table(header, rows))
     shown = [THROUGHPUT, P50, P99] if cell["load"]["rate"] is None else [P50, P99]
@@ -114,6 +43,10 @@ def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
     stages = stage_rows(cell)
     if stages:
         section.pictures.append(charts.stacks("where the time of ours goes (shares of wall time)", stages))
+    if cell["lane"] == web_sections.LANE:
+        tables, pictures = web_sections.pipeline(cell)
+        section.tables += tables
+        section.pictures += pictures
     out = [f"{entry['client']}@{entry['python']}: {entry['why']}" for entry in cell["left_out"]]
     failed = [f"{name_of(member)}: {member['failure']}" for member in cell["members"] if member["failure"]]
     section.text += [f"Not measured: {text}." for text in failed]

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 TRIM = 0.2
 LEAST_ROUNDS = 3
@@ -93,6 +94,7 @@ def student_tail(t: float, freedom: float) -> float:
     return 0.5 * _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
+@cache
 def student_quantile(part: float, freedom: float) -> float:
     """The value that this part of Student's distribution, at least a half, does not exceed."""
     low, high = 0.0, 1.0

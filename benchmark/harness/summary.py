@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmark.harness import web_sections
 from benchmark.harness.figures import P50, P99, THROUGHPUT, Quantity, failures
-from benchmark.harness.sections import Figures, Section, Table, name_of
+from benchmark.harness.report_parts import Figures, Section, Table, name_of
 from benchmark.harness.significance import Difference
 from benchmark.processes.places import PYTHONS
 
@@ -80,6 +81,7 @@ def _doubts(documents: Sequence[dict[str, Any]], figures: Figures) -> Iterator[s
         rounds = document["run"]["plan"]["rounds"]
         if rounds < 10:
             yield f"With {rounds} rounds the intervals are wide on purpose: a difference inside them is none."
+    yield from web_sections.remarks(figures)
     wide = total = 0
     for cell in figures.cells:
         for name in figures.members(cell["name"]):

@@ -1,13 +1,13 @@
 """What is measured: workloads, cells (a workload, a way of calling it, a load), and suites of cells.
 
 The name of a cell says everything about it: `kv-read-features/async-32/closed`, `a-single-200/sync-10/closed`,
-`kv-ru50-1xint/pool-4x64/closed`, `kv-read-features/async-32/open-2000-poisson`.
+`kv-ru50-1xint/pool-4x64/closed`, `kv-read-features/async-32/open-2000-poisson`, `c-single-loop/http-10/closed`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmark.harness.data import FEATURES, Space
@@ -20,8 +20,14 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 SHAPES = (FEATURES, "1xint", "10xint", "1xstr100", "1xstr1000", "1xbytes100", "1xbytes1000", "1xbytes10000")
 MIXES = {"read": (1.0, 0.0), "ru90": (0.9, 0.0), "ru50": (0.5, 0.0), "update": (0.0, 0.0), "missing10": (1.0, 0.1)}
 _MODES = {"gathered": "gathered", "sequential": "sequential", "single": "merged"}
+WEB_MODES = {"single": "merged", "gather": "gathered", "sequential": "sequential", "merge_gather": "split"}
+"""How a web service does its lookups: what it is called in names and addresses, and in `Work`."""
+MODELS = {"": "numpy", "-torch": "torch"}
+"""Models of environment C, by what the names of their workloads end with."""
+BATCH_OF_WEB = 200
+_PLACES = ("loop", "thread")
 DRAIN_SECONDS = 2.0
-_LANE = re.compile(r"(sync|async)-(\d+)|pool-(\d+)x(\d+)")
+_LANE = re.compile(r"(sync|async|http)-(\d+)|pool-(\d+)x(\d+)")
 _LOAD = re.compile(r"closed|open-(\d+(?:\.\d+)?)-(\w+)")
 
 
@@ -59,9 +65,9 @@ class Cell:
 
     workload: Workload
     lane: str
-    """`sync`, `async` or `pool`."""
+    """`sync`, `async`, `pool` or `http`."""
     concurrency: int
-    """Threads or tasks, of all loops together."""
+    """Threads or tasks, of all loops together, or connections to a web service."""
     threads: int
     """Loops of the lane `pool`."""
     load: Load
@@ -104,9 +110,30 @@ def _workloads() -> dict[str, Workload]:
         for result in ("dict", "list", "numpy") if space.numeric() else ("dict", "list"):
             what = f"batch read of 200 records of {shape}, as {result}"
             found.append(Workload(f"conversion-{result}-{shape}", what, Work("batch", space, 200, result=result)))
+    found += _web_workloads(nine)
     cold = Work("cold", Space(1, 2_000, FEATURES))
     found.append(Workload("cold-start", "connect, read one record, close", cold))
     return {workload.name: workload for workload in found}
+
+
+def _web_workloads(space: Space) -> list[Workload]:
+    found, lookups = [], f"{space.sets} x {BATCH_OF_WEB} lookups behind FastAPI"
+    for mode, internal in WEB_MODES.items():
+        how = {
+            "single": "in one batch",
+            "gather": "in nine gathered batches",
+            "sequential": "in nine batches, one after the other",
+            "merge_gather": "merged, in nine gathered batches over all sets",
+        }[mode]
+        work = Work("predict", space, BATCH_OF_WEB, internal)
+        found.append(Workload(f"b-{mode}", f"{lookups} {how}, features, no model", work))
+        for placement in _PLACES:
+            where = "on the event loop" if placement == "loop" else "off the event loop"
+            for ending, model in MODELS.items():
+                what = f"{lookups} {how}, features, a recommender ({model}) {where}"
+                with_model = replace(work, model=model, inference=placement)
+                found.append(Workload(f"c-{mode}-{placement}{ending}", what, with_model))
+    return found
 
 
 WORKLOADS = _workloads()
@@ -124,13 +151,20 @@ def cell_named(name: str) -> Cell:
         raise ValueError(f"no workload is called {workload!r}; `list` names them")
     lane, pace = _LANE.fullmatch(calling), _LOAD.fullmatch(load or "closed")
     if lane is None:
-        raise ValueError(f"{calling!r} is no way of calling: sync-<threads>, async-<tasks>, pool-<loops>x<tasks each>")
+        raise ValueError(
+            f"{calling!r} is no way of calling: sync-<threads>, async-<tasks>, pool-<loops>x<tasks each>, "
+            "http-<connections>"
+        )
     if pace is None or (pace[2] is not None and pace[2] not in ARRIVALS):
         raise ValueError(f"{load!r} is no load: closed, open-<per second>-poisson, open-<per second>-constant")
     loops = int(lane[3] or 0)
     concurrency = int(lane[2]) if lane[2] else loops * int(lane[4])
     if concurrency < 1:
         raise ValueError(f"{calling!r} calls nothing")
+    if (lane[1] == "http") != (WORKLOADS[workload].work.kind == "predict"):
+        raise ValueError(f"{name!r}: workloads of web services, and no others, are called http-<connections>")
+    if lane[1] == "http" and pace[2] not in (None, "constant"):
+        raise ValueError(f"{load!r}: the load generator of web services sends at constant intervals")
     chosen = Load() if pace[1] is None else Load(float(pace[1]), str(pace[2]))
     return Cell(WORKLOADS[workload], lane[1] or "pool", concurrency, loops, chosen)
 
@@ -156,6 +190,15 @@ def _suites() -> dict[str, list[str]]:
         for calling in ("sync-32", "async-32")
     ]
     conversion = [f"{name}/sync-1/closed" for name in WORKLOADS if name.startswith("conversion-")]
+    rates = [f"http-32/open-{rate}-constant" for rate in _WEB_RATES]
+    web_b = [f"b-{mode}/http-10/closed" for mode in WEB_MODES]
+    web_b += ["b-single/http-1/closed", f"b-single/{rates[0]}"]
+    web_c = [f"c-{mode}-loop/http-10/closed" for mode in ("single", "gather")]
+    web_c += ["c-single-thread/http-10/closed", "c-single-loop/http-1/closed"]
+    web_c += [f"c-single-{place}/{rates[0]}" for place in _PLACES]
+    web_whole = [f"c-{mode}-{place}/http-10/closed" for mode in WEB_MODES for place in _PLACES]
+    web_whole += [f"c-single-{place}{model}/http-10/closed" for place in _PLACES for model in MODELS if model]
+    web_whole += [f"{name}/{rates[1]}" for name in ("b-single", *(f"c-single-{place}" for place in _PLACES))]
     null = [f"nothing/{calling}/closed" for calling in _CALLING]
     null += [f"kv-read-{FEATURES}/{calling}/{load}" for calling in _CALLING for load in ("closed", "open-1000-poisson")]
     return {
@@ -164,10 +207,15 @@ def _suites() -> dict[str, list[str]]:
         "matrix": matrix,
         "conversion": conversion,
         "standard": [*a, *core],
+        "web-b": web_b,
+        "web-c": web_c,
+        "web": [*web_b, *web_c],
+        "web-whole": list(dict.fromkeys([*web_b, *web_c, *web_whole])),
         "null": null,
     }
 
 
 _CALLING = ("sync-1", "sync-4", "sync-32", "async-1", "async-4", "async-32")
+_WEB_RATES = (25, 50)
 _ENDS = ("sync-1", "sync-32", "async-1", "async-32")
 SUITES = _suites()

@@ -23,6 +23,12 @@ def peers_of(name: str, *pythons: str) -> dict[str, Path]:
     return {python: folders[python] for python in pythons}
 
 
+def web_of(name: str, *pythons: str) -> dict[str, Path]:
+    """The environments of a client that have what a web service needs as well, by Python."""
+    folders = {GIL: Path("build/web") / name, FREE_THREADED: Path("build/web-3.14t") / name}
+    return {python: folders[python] for python in pythons}
+
+
 def interpreter(environment: Path) -> str:
     return str(ROOT / environment / "bin" / "python")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def prepare(checkout: Path) -> subprocess.CompletedProcess[str]:
+def prepare(checkout: Path, *more: str) -> subprocess.CompletedProcess[str]:
     variables = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
-    command = [checkout / "scripts/free-threaded-lanes", "venv", "requirements/test.txt", "peers"]
+    command = [checkout / "scripts/free-threaded-lanes", "venv", "requirements/test.txt", "peers", *more]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
 
 
@@ -54,3 +54,17 @@ def test_every_environment_is_made_once_and_again_when_its_requirements_change(t
     assert prepare(checkout).returncode == 0
     assert (checkout / "made").read_text().splitlines()[5:] == made[4:]
     assert (checkout / "built").read_text().splitlines() == 2 * ["venv", "venv as released to build/ours"]
+
+
+def test_environments_of_another_kind_are_those_that_are_named(tmp_path: Path) -> None:
+    checkout = checkout_with(
+        tmp_path,
+        find_free_threaded="#!/bin/sh\necho python\n",
+        make_venv='#!/bin/sh\nmkdir -p "$2"\necho "$@" >>made\n',
+        build_extension="#!/bin/sh\n",
+        build_as_released="#!/bin/sh\n",
+    )
+    (checkout / "requirements/web-ours.txt").write_text("a web server\n")
+    assert prepare(checkout, "web", "ours").returncode == 0
+    made = (checkout / "made").read_text().splitlines()
+    assert made[1:] == ["python peers/ours requirements/web-ours.txt"]

@@ -1,7 +1,9 @@
 """The pages of measurements say what the result files say, and nothing else."""
 
+import gzip
 import json
 
+import bench_samples
 import pytest
 import write_performance_docs as writer
 
@@ -90,3 +92,17 @@ def test_pages_that_differ_are_refused_and_replaced(docs, capsys):
     assert writer.main([]) == 0
     assert not (docs / "performance" / "old.md").exists()
     assert writer.main(["--check"]) == 0
+
+
+def test_result_files_of_the_benchmarks_become_pages_with_charts(docs):
+    text = json.dumps(bench_samples.web())
+    (docs / "measurements" / "web.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    assert writer.main([]) == 0
+    assert writer.main(["--check"]) == 0
+    page = (docs / "performance" / "web.md").read_text()
+    assert page.startswith("# Web, measured\n")
+    assert "| C | the model off the loop |" in page
+    assert page.count('<div class="chart"><svg') > 10
+    assert "Rerun: `rerun me`" in page
+    index = (docs / "performance" / "index.md").read_text()
+    assert "[web](web.md), [web.json.gz](../measurements/web.json.gz)" in index
