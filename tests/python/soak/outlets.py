@@ -56,7 +56,7 @@ class Spans:
         assert stats is not None, "tracing has ended"
         return Account(
             sent=stats["exported_operations"],
-            dropped=stats["dropped_queue_full"] + stats["dropped_rate_limit"],
+            dropped=stats["dropped_queue_full"] + stats["dropped_rate_limit"] + stats["dropped_late_conversions"],
             lost=stats["dropped_export_failed"] + stats["dropped_shutdown"],
             waiting=stats["waiting"],
         )
