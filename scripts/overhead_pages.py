@@ -43,8 +43,9 @@ def page(files: dict[str, dict[str, Any]]) -> str:
             "",
             NOTE.format(names=", ".join(files)),
             "What recording costs on top of the client with everything off. Every block of operations in one",
-            "configuration is compared with the blocks of its round in which nothing was on; figures are medians of these",
-            "pairs with 95 % intervals. [What recording costs](../production/overhead.md) says what to make of it.",
+            "configuration is compared with the blocks of its round in which nothing was on; figures are medians of",
+            "these pairs with 95 % intervals. [What recording costs](../production/overhead.md) says what to make of",
+            "it.",
             "",
             *(line for name, results in files.items() for line in section(name, results)),
         ]
@@ -93,15 +94,15 @@ def spread(found: Found, form: str) -> str:
 
 def verdicts(pythons: list[dict[str, Any]]) -> Iterator[str]:
     """The limits and whether they are kept. An interval that contains its limit decides nothing."""
-    yield "| limit | workload | Python | found [interval] | verdict |"
-    yield "|---|---|---|---|---|"
+    yield "| limit | workload | Python | clock | found [interval] | verdict |"
+    yield "|---|---|---|---|---|---|"
     for python in pythons:
         for cell in python["cells"].values():
             for verdict in cell["verdicts"]:
                 unit, most = verdict["unit"], verdict["most"]
-                limit = f"{verdict['limit']}, at most {most:g} {unit}" if most else verdict["limit"]
-                found = f"{spread(verdict['found'], '+.0f' if unit == 'ns' else '+.2f')} {unit}"
-                yield f"| {limit} | {verdict['case']} | {python['python']} | {found} | {verdict['verdict'].lower()} |"
+                found = f"{spread(verdict['found'], '+.0f' if unit == 'ns' else '+.2f')}&nbsp;{unit}"
+                cells = [f"{verdict['limit']}, at most {most:g} {unit}", verdict["case"], python["python"]]
+                yield f"| {' | '.join([*cells, verdict['clock'], found, verdict['verdict'].lower()])} |"
 
 
 def figures(cases: dict[str, str], cells: dict[str, Any]) -> Iterator[str]:

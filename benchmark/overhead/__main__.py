@@ -1,8 +1,8 @@
 """``python -m benchmark.overhead``: measure what recording costs, print it, and write a result file.
 
-Blocks of one workload in every configuration alternate on one connected client, in random order within a round. A figure
-is the median over rounds of the paired difference or ratio, with a 95 % interval by bootstrap; off is measured twice,
-which shows what the machine's noise alone looks like. Instruction counts are a run of their own: ``--instructions``.
+Blocks of one workload in every configuration alternate on one connected client, in random order within a round. A
+figure is the median over rounds of the paired difference or ratio, with a 95 % interval by bootstrap; off is measured
+twice, which shows what the machine's noise alone looks like. Instruction counts are a run of their own: ``--instructions``.
 The exit status says only whether it was measured; the verdict lines say what came out.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 
 import aerospike_py
 from aerospike_py.testing import EmbeddedServer
+
 from benchmark.overhead import collector, counting, report, results
 from benchmark.overhead.workloads import records
 from benchmark.processes.places import ROOT
@@ -52,7 +53,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for all Pythons together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="the result file, below build/benchmark by default")
-    parser.add_argument("--instructions", action="store_true", help="count instructions with callgrind, measure no time")
+    parser.add_argument(
+        "--instructions", action="store_true", help="count instructions with callgrind, measure no time"
+    )
     arguments = parser.parse_args()
     if arguments.instructions and shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed (Debian: apt-get install valgrind)")

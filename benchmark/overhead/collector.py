@@ -16,6 +16,8 @@ from benchmark.processes.places import ROOT
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers that all is well."""
+
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:

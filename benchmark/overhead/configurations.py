@@ -1,8 +1,8 @@
 """What can be on: from nothing to everything, each on top of the one before, switched within one process.
 
 Everything here can be switched off again without a trace that a later block would feel, except one thing: once stages
-have been on in a process, an operation looks whether it is recorded where it did not look before. So "off" is what it is
-in a process that has recorded; `counting` compares it with one that never has.
+have been on in a process, an operation looks whether it is recorded where it did not look before. So "off" is what it
+is in a process that has recorded; `counting` compares it with one that never has.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Instructions per operation and configuration, by callgrind, all threads of the process together.
 
 One process under callgrind does everything of one workload: for each configuration a few operations and then many of
-them, with a mark before and after; what a single one costs is the difference, divided by how many more there were. A mark
-is a call of a function of the C library that nobody else calls and before which callgrind dumps what it has counted.
+them, with a mark before and after; what a single one costs is the difference, divided by how many more there were. A
+mark is a call of a function of the C library that nobody else calls, before which callgrind dumps what it has counted.
 
 Run as a program, this is that process: ``python -m benchmark.overhead.counting JOB``.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import aerospike_py
+
 from benchmark.overhead.configurations import COUNTED, OFF, Configuration, switched
 from benchmark.overhead.measuring import interpreter
 from benchmark.overhead.workloads import CASES, Block, Case, async_block, sync_block
 from benchmark.processes.places import ROOT
 
-MARK = "swab"
+MARK = "getppid"
 NEVER = "never"
 """Off, in a process in which nothing has been on yet."""
 SEQUENCE: tuple[tuple[str, Configuration], ...] = ((NEVER, OFF), *((one.name, one) for one in reversed(COUNTED)))
@@ -81,7 +82,7 @@ def per_operation(case: Case, counts: list[int]) -> dict[str, float]:
 
     Args:
         case: The workload.
-        counts: Between marks: what comes before the first, few operations, what lies between, many operations, and so on.
+        counts: Between marks: what comes before the first, few operations, what lies between, many operations, ...
 
     Raises:
         RuntimeError: There are not as many as there were marks.
@@ -98,13 +99,11 @@ def per_operation(case: Case, counts: list[int]) -> dict[str, float]:
 @contextlib.contextmanager
 def marked() -> Iterator[None]:
     """Have what happens meanwhile counted by itself."""
-    mark = getattr(ctypes.CDLL(None), MARK)
-    nothing = ctypes.create_string_buffer(2)
-    mark(nothing, nothing, 0)
+    os.getppid()
     try:
         yield
     finally:
-        mark(nothing, nothing, 0)
+        os.getppid()
 
 
 def _carry_out(case: Case, work: Block, endpoint: str, loop: asyncio.AbstractEventLoop | None) -> None:

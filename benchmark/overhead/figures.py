@@ -1,4 +1,4 @@
-"""Paired figures: within a round, a configuration against off; over rounds, the median and its interval by bootstrap."""
+"""Paired figures: within a round, a configuration against off; over rounds, the median and an interval by bootstrap."""
 
 from __future__ import annotations
 

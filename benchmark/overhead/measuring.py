@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import aerospike_py
+
 from benchmark.overhead.configurations import MEASURED, OFF, Configuration, switched
 from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
 

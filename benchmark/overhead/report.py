@@ -55,11 +55,8 @@ def verdict_lines(cells: dict[str, Any]) -> Iterator[str]:
 
 def verdict_line(verdict: dict[str, Any]) -> str:
     form = "+.0f" if verdict["unit"] == "ns" else "+.2f"
-    subject = f"{verdict['limit']}, {verdict['case']}: {spread(verdict['found'], form)} {verdict['unit']}"
-    if verdict["most"] == 0:
-        judged = "not measurable" if verdict["verdict"] == "within" else "off differs from itself: unsure"
-        return f"{subject}: {judged}"
-    return f"{subject} (limit {verdict['most']:g} {verdict['unit']}): {verdict['verdict']}"
+    found = f"{spread(verdict['found'], form)} {verdict['unit']} ({verdict['clock']})"
+    return f"{verdict['limit']}, {verdict['case']}: {found}, limit {verdict['most']:g}: {verdict['verdict']}"
 
 
 def instruction_table(counted: dict[str, Any]) -> Iterator[str]:

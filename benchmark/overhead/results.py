@@ -46,11 +46,10 @@ def judged(measured: dict[str, Any]) -> dict[str, Any]:
     cells = {}
     for name, cell in measured["cells"].items():
         compared = figures.compare(cell["rounds"])
-        judgements = [verdicts.off_is_off(name, compared), *verdicts.judge(name, compared)]
         cells[name] = {
             **cell,
             "figures": figures.as_json(compared),
-            "verdicts": [asdict(judgement) for judgement in judgements],
+            "verdicts": [asdict(verdict) for verdict in verdicts.judge(name, compared)],
         }
     return {**measured, "cells": cells}
 

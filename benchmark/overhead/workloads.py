@@ -1,4 +1,4 @@
-"""What is measured: operations on a connected client of either lane, in blocks. Which configuration is on is said elsewhere."""
+"""What is measured: operations on a connected client of either lane, in blocks. What is on is said elsewhere."""
 
 from __future__ import annotations
 

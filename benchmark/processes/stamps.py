@@ -16,7 +16,11 @@ PROFILE = "wheel (see Cargo.toml and scripts/build-as-released)"
 
 
 def stamp(
-    hosts: list[tuple[str, int]], embedded: bool, *, profile: str = PROFILE, folder: Path = ROOT / RELEASED / "aerospike_py"
+    hosts: list[tuple[str, int]],
+    embedded: bool,
+    *,
+    profile: str = PROFILE,
+    folder: Path = ROOT / RELEASED / "aerospike_py",
 ) -> dict[str, Any]:
     """Say where and of what.
 

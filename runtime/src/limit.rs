@@ -124,10 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tasks_and_those_who_come_after_are_not_limited() {
-        let spawned = limit(
-            async { tokio::spawn(wait_for(30 * SECOND)) },
-            Some(SECOND),
-        );
+        let spawned = limit(async { tokio::spawn(wait_for(30 * SECOND)) }, Some(SECOND));
         let began = Instant::now();
         spawned.await.await.unwrap();
         assert_eq!(began.elapsed(), 30 * SECOND);

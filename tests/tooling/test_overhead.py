@@ -5,10 +5,11 @@ import json
 import overhead_pages
 import pytest
 import write_performance_docs as writer
+from overhead_samples import ADDED_NS, OFF_NS, counted, measured, result_file, rounds
+
 from benchmark.overhead import counting, figures, report, verdicts
 from benchmark.overhead.configurations import COUNTED
 from benchmark.overhead.workloads import CASES
-from overhead_samples import ADDED_NS, OFF_NS, counted, measured, result_file, rounds
 
 
 def by_name(compared):
@@ -26,6 +27,11 @@ def test_a_figure_is_the_median_of_pairs_whatever_the_rounds_have_in_common():
     assert stages.cpu_difference_ns == figures.Interval(800, 800, 800)
     assert found["off-again"].ratio.holds(1.0)
     assert found["off"].difference_ns == figures.Interval(0, 0, 0)
+
+
+def by_clock(case, compared, clock):
+    """The verdicts of a workload by one clock, without that about off."""
+    return [judged for judged in verdicts.judge(case, compared)[1:] if judged.clock == clock]
 
 
 def test_the_median_of_nothing_is_refused():
@@ -46,12 +52,12 @@ def test_the_median_of_nothing_is_refused():
 )
 def test_an_interval_on_one_side_of_a_limit_decides(case, added, noise, verdict):
     compared = figures.compare(rounds({**ADDED_NS, "stages": added, "everything": added}, noise))
-    assert [judged.verdict for judged in verdicts.judge(case, compared)] == [verdict]
+    assert [judged.verdict for judged in by_clock(case, compared, "wall")] == [verdict]
 
 
 def test_lost_throughput_is_a_share_of_what_there_was():
     doubled = figures.compare(rounds({**dict.fromkeys(ADDED_NS, 0), "everything": OFF_NS * 13 // 10}, noise=0))
-    (lost,) = verdicts.judge("throughput-async", doubled)
+    (lost,) = by_clock("throughput-async", doubled, "wall")
     assert lost.found.median == pytest.approx(50, abs=1)
     assert lost.verdict == "OVER"
 
@@ -61,10 +67,15 @@ def test_every_limit_concerns_workloads_that_are_measured():
     assert all(set(limit.cases) <= names for limit in verdicts.LIMITS)
 
 
-def test_an_off_that_differs_from_itself_makes_everything_unsure():
-    restless = figures.compare(rounds({**ADDED_NS, "off-again": 900}, noise=10))
-    assert verdicts.off_is_off("get-sync", figures.compare(rounds())).verdict == "within"
-    assert verdicts.off_is_off("get-sync", restless).verdict == "unsure"
+def test_processor_time_is_judged_by_itself():
+    (single,) = by_clock("get-sync", figures.compare(rounds()), "CPU")
+    assert (single.found.median, single.verdict) == (800, "OVER")
+
+
+@pytest.mark.parametrize(("again", "noise", "verdict"), [(0, 10, "within"), (0, 900, "unsure"), (900, 10, "OVER")])
+def test_off_is_told_from_off_only_if_the_interval_says_so(again, noise, verdict):
+    compared = figures.compare(rounds({**ADDED_NS, "off-again": again}, noise))
+    assert verdicts.judge("get-sync", compared)[0].verdict == verdict
 
 
 def test_instructions_are_what_one_more_operation_takes(tmp_path):
@@ -91,8 +102,8 @@ def test_the_report_has_a_row_for_everything_and_says_every_verdict():
     text = "\n".join(report.lines(results))
     for name in ADDED_NS:
         assert f"get-sync         {name} " in text
-    assert "(limit 600 ns): within" in text
-    assert "not measurable" in text
+    assert "limit 600: within" in text
+    assert "off against off again, get-sync" in text
     assert "30,010" in text
 
 
@@ -122,7 +133,7 @@ def test_results_are_shown_on_both_pages_and_checked(docs, capsys):
     assert writer.main([]) == 0
     assert writer.main(["--check"]) == 0
     page = (docs / "performance" / "overhead.md").read_text()
-    assert "| stages, one operation, at most 600 ns | get-sync | 3.11.2 | +400&nbsp;" in page
+    assert "| stages, one operation, at most 600 ns | get-sync | 3.11.2 | wall | +400&nbsp;" in page
     assert "| get, one caller | 30,000 | 30,010 | 33,000 |" in page
     operators = (docs / "production" / "overhead.md").read_text()
     assert "| stages, one operation, at most 600 ns |" in operators

@@ -67,5 +67,7 @@ class MemoryWatch:
     def megabytes(self, parts: int = 10) -> list[int]:
         """Mean sizes in so many parts of the time, for people."""
         size = max(len(self.samples) // parts, 1)
-        means = [statistics.mean(bytes_ for _, bytes_ in self.samples[at : at + size]) for at in range(0, size * parts, size)]
+        means = [
+            statistics.mean(bytes_ for _, bytes_ in self.samples[at : at + size]) for at in range(0, size * parts, size)
+        ]
         return [round(mean / 1e6) for mean in means]

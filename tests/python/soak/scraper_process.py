@@ -1,7 +1,7 @@
 """A scraper in a process of its own, which the soak kills, stops and starts again.
 
-``python scraper_process.py PORT LEDGER``: asks for metrics several times a second and writes a line into the file LEDGER
-for every answer: how many bytes it had.
+``python scraper_process.py PORT LEDGER``: asks for metrics several times a second and writes a line into the file
+LEDGER for every answer: how many bytes it had.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Everything switched on while collector and scraper are stopped, restarted and hung: nothing grows, nothing is lost.
 
 Mixed operations of threads and tasks on an embedded cluster, with a trace file, spans, metrics, probes and the loop
-observer. ``make soak`` does it for ten minutes, ``make test`` for seconds; ``SOAK_MINUTES`` sets another duration for both.
+observer. ``make soak`` does it for ten minutes, ``make test`` for seconds; ``SOAK_MINUTES`` sets another duration for
+both.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def everything_on(port: int, folder: Path) -> Iterator[tuple[TraceRecorder, tupl
     aerospike_py.start_probes()
     address = aerospike_py.start_metrics_server(port=0)
     try:
-        with aerospike_py.trace_recorder(folder, max_file_bytes=FILE_BYTES, max_total_bytes=RECORDING_BYTES) as recorder:
+        with aerospike_py.trace_recorder(
+            folder, max_file_bytes=FILE_BYTES, max_total_bytes=RECORDING_BYTES
+        ) as recorder:
             yield recorder, address
     finally:
         aerospike_py.stop_metrics_server()
@@ -171,11 +174,11 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
         issued, completed = sum(workload.issued), sum(workload.completed)
         growth = watch.growth(WARM_UP)
         print(
-            f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s), {operations} recorded "
-            f"and {conversions} conversions; {accounts}, {collected} collected; at most {figures.most_waiting} waited; "
-            f"collector {collector.states}, scraper {scraper.states}, {scraped} scrapes, {trouble.recoveries} recoveries, "
-            f"the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, growth {growth / 1e6:+.1f} MB after "
-            f"{WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
+            f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s); {operations} "
+            f"recorded, {conversions} conversions; {accounts}, {collected} collected; most waiting {figures.most_waiting}; "
+            f"collector {collector.states}, scraper {scraper.states}, {scraped} scrapes; {trouble.recoveries} recoveries "
+            f"the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, {growth / 1e6:+.1f} MB after the "
+            f"first {WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
         )
     assert issued == completed
     assert issued > 0

@@ -122,7 +122,7 @@ class Trouble:
         self.slowest_recovery = 0.0
 
     def start(self, seconds: float, done: Callable[[], None]) -> None:
-        """Begin; after so many seconds, and when every kind of trouble has been, leave both at work and call ``done``."""
+        """Begin; after so many seconds and every kind of trouble, leave both at work and call ``done``."""
         self._thread = threading.Thread(target=self._run, args=(time.monotonic() + seconds, done), name="trouble")
         self._thread.start()
 
