@@ -2,7 +2,8 @@
 
 Blocks of one workload in every configuration alternate on one connected client, in random order within a round. A
 figure is the median over rounds of the paired difference or ratio, with a 95 % interval by bootstrap; off is measured
-twice, which shows what the machine's noise alone looks like. Instructions are counted in a run of their own. The exit status says only whether it was measured; the verdict lines say what came out.
+twice, which shows what the machine's noise alone looks like. Instructions are counted in a run of their own. The exit
+status says only whether it was measured; the verdict lines say what came out.
 """
 
 from __future__ import annotations

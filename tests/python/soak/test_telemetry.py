@@ -177,8 +177,8 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
             f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s); {operations} "
             f"recorded, {conversions} conversions; {accounts}, {collected} collected; most waiting "
             f"{figures.most_waiting}; collector {collector.states}, scraper {scraper.states}, {scraped} scrapes; "
-            f"{trouble.recoveries} recoveries, the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, {growth / 1e6:+.1f} MB after the "
-            f"first {WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
+            f"{trouble.recoveries} recoveries, the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, "
+            f"{growth / 1e6:+.1f} MB after the first {WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
         )
     assert issued == completed
     assert issued > 0
