@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aerospike_py import AsyncClient, Client
+from aerospike_py.types import BatchPolicy, ReadPolicy
 
 KEYS = 200
 CONCURRENCY = 10
 
 Key = tuple[str, str, int]
+# A machine that is busy, or callgrind, makes operations late; they are to be measured and not to fail.
+PATIENT: ReadPolicy = {"total_timeout": 60_000, "socket_timeout": 60_000}
+PATIENT_BATCH: BatchPolicy = {"total_timeout": 60_000, "socket_timeout": 60_000}
 KEY_LIST: list[Key] = [("test", "overhead", n) for n in range(KEYS)]
 
 
@@ -86,11 +90,11 @@ Block = Callable[[int], None]
 def sync_block(client: Client, case: Case) -> Block:
     def get(count: int) -> None:
         for n in range(count):
-            client.get(KEY_LIST[n % KEYS])
+            client.get(KEY_LIST[n % KEYS], PATIENT)
 
     def batch(count: int) -> None:
         for _ in range(count):
-            client.batch_read(KEY_LIST).to_dict()
+            client.batch_read(KEY_LIST, None, PATIENT_BATCH).to_dict()
 
     return get if case.operation == "get" else batch
 
@@ -98,11 +102,11 @@ def sync_block(client: Client, case: Case) -> Block:
 def async_block(client: AsyncClient, loop: asyncio.AbstractEventLoop, case: Case) -> Block:
     async def get(turns: Iterator[int]) -> None:
         for n in turns:
-            await client.get(KEY_LIST[n % KEYS])
+            await client.get(KEY_LIST[n % KEYS], PATIENT)
 
     async def batch(turns: Iterator[int]) -> None:
         for _ in turns:
-            (await client.batch_read(KEY_LIST)).to_dict()
+            (await client.batch_read(KEY_LIST, None, PATIENT_BATCH)).to_dict()
 
     work = get if case.operation == "get" else batch
 
