@@ -185,7 +185,7 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
     check_accounts(accounts, operations, conversions, collected)
     assert all(figures.most_waiting[outlet.name] <= outlet.capacity for outlet in outlets)
     assert trouble.recoveries >= 4
-    assert scraped > trouble.recoveries
+    assert scraped >= trouble.recoveries
     assert probes.probe("gil_delay" if has_gil() else "attach_delay").count > 0
     assert growth < MOST_GROWTH_BYTES
     assert shutdown < SHUTDOWN_SECONDS
