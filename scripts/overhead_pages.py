@@ -129,13 +129,16 @@ def instructions(cases: dict[str, str], counted: dict[str, Any]) -> Iterator[str
     names = list(next(iter(counted["cells"].values())))
     yield f"## Instructions, Python {title(counted)}"
     yield ""
-    yield "Per operation, all threads together, by callgrind. Never: nothing has been on in the process. What probes do"
-    yield "depends on the time and not on operations, so they are off here."
+    yield "Per operation, by callgrind, of the caller's thread and of all threads. Never: nothing has been on in the process."
+    yield "What writes files and sends spans works by the clock, too, and callgrind is slow: of all threads, files and spans"
+    yield "have more than they would otherwise. What probes do depends on the time alone, so they are off here."
     yield ""
-    yield f"| workload | {' | '.join(names)} |"
-    yield "|---|" + "---:|" * len(names)
+    yield f"| workload | threads | {' | '.join(names)} |"
+    yield "|---|---|" + "---:|" * len(names)
     for case, counts in counted["cells"].items():
-        yield f"| {cases[case]} | {' | '.join(f'{count:,.0f}' for count in counts.values())} |"
+        for threads in counts[names[0]]:
+            found = " | ".join(f"{counts[name][threads]:,.0f}" for name in names)
+            yield f"| {cases[case]} | {threads} | {found} |"
     yield ""
 
 
