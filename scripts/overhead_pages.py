@@ -129,9 +129,9 @@ def instructions(cases: dict[str, str], counted: dict[str, Any]) -> Iterator[str
     names = list(next(iter(counted["cells"].values())))
     yield f"## Instructions, Python {title(counted)}"
     yield ""
-    yield "Per operation, by callgrind, of the caller's thread and of all threads. Never: nothing has been on in the process."
-    yield "What writes files and sends spans works by the clock, too, and callgrind is slow: of all threads, files and spans"
-    yield "have more than they would otherwise. What probes do depends on the time alone, so they are off here."
+    yield "Per operation, by callgrind, of the caller's thread and of all threads. Never: nothing has been on in the"
+    yield "process. What writes files and sends spans works by the clock, too, and callgrind is slow: of all threads, files"
+    yield "and spans have more than they would otherwise. What probes do depends on the time alone, so they are off here."
     yield ""
     yield f"| workload | threads | {' | '.join(names)} |"
     yield "|---|---|" + "---:|" * len(names)
