@@ -131,7 +131,7 @@ def instructions(cases: dict[str, str], counted: dict[str, Any]) -> Iterator[str
     yield ""
     yield "Per operation, by callgrind, of the caller's thread and of all threads. Never: nothing has been on in the"
     yield "process. What writes files and sends spans works by the clock, too, and callgrind is slow: of all threads,"
-    yield "files and spans have more than they would otherwise. What probes do depends on the time alone, so they are off."
+    yield "files and spans have more than otherwise. What probes do depends on the time alone, so they are off here."
     yield ""
     yield f"| workload | threads | {' | '.join(names)} |"
     yield "|---|---|" + "---:|" * len(names)
