@@ -129,16 +129,14 @@ def instructions(cases: dict[str, str], counted: dict[str, Any]) -> Iterator[str
     names = list(next(iter(counted["cells"].values())))
     yield f"## Instructions, Python {title(counted)}"
     yield ""
-    yield "Per operation, by callgrind, of the caller's thread and of all threads. Never: nothing has been on in the"
-    yield "process. What writes files and sends spans works by the clock, too, and callgrind is slow: of all threads,"
-    yield "files and spans have more than otherwise. What probes do depends on the time alone, so they are off here."
+    yield "Per operation, by callgrind, of the caller's thread. Never: nothing has been on in the process. What other"
+    yield "threads do (writing files, sending spans, the runtime's part of asynchronous batches) is not counted, and"
+    yield "probes are off: they work by the clock, which callgrind slows down."
     yield ""
-    yield f"| workload | threads | {' | '.join(names)} |"
-    yield "|---|---|" + "---:|" * len(names)
+    yield f"| workload | {' | '.join(names)} |"
+    yield "|---|" + "---:|" * len(names)
     for case, counts in counted["cells"].items():
-        for threads in counts[names[0]]:
-            found = " | ".join(f"{counts[name][threads]:,.0f}" for name in names)
-            yield f"| {cases[case]} | {threads} | {found} |"
+        yield f"| {cases[case]} | {' | '.join(f'{count:,.0f}' for count in counts.values())} |"
     yield ""
 
 

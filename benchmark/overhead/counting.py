@@ -1,8 +1,8 @@
-"""Instructions per operation and configuration, by callgrind: of the caller's thread, and of all threads together.
+"""Instructions per operation and configuration, by callgrind, of the caller's thread.
 
-What writes files and sends spans is another thread and works by the clock as well as by the operation. callgrind is
-fifty times slower and so makes more of its work than there is; what is in an operation's way is the caller's thread,
-and for asynchronous batches the runtime's.
+What writes files and sends spans is another thread and works by the clock as well as by the operation; callgrind is
+fifty times slower and would make more of its work than there is. Of an asynchronous batch, what the runtime's threads
+do is not counted either.
 
 One process under callgrind does everything of one workload: for each configuration a few operations and then many of
 them, with a mark before and after; what a single one costs is the difference, divided by how many more there were. A
@@ -37,8 +37,6 @@ NEVER = "never"
 """Off, in a process in which nothing has been on yet."""
 SEQUENCE: tuple[tuple[str, Configuration], ...] = ((NEVER, OFF), *((one.name, one) for one in reversed(COUNTED)))
 """From never on, by way of everything, back to off."""
-CALLER, ALL = "caller", "all"
-THREADS = (CALLER, ALL)
 FEW_AND_MANY = {"get": (50, 250), "batch_read": (4, 20)}
 COUNTED_CASES = tuple(case for case in CASES if case.concurrency == 1)
 _SECONDS = 1200
@@ -50,7 +48,7 @@ def count(python: Path, hosts: list[tuple[str, int]], endpoint: str) -> dict[str
     Raises:
         RuntimeError: callgrind fails, or does not dump what it should.
     """
-    cells: dict[str, dict[str, dict[str, float]]] = {}
+    cells: dict[str, dict[str, float]] = {}
     for case in COUNTED_CASES:
         job = json.dumps({"case": case.name, "hosts": hosts, "endpoint": endpoint})
         with tempfile.TemporaryDirectory() as folder:
@@ -73,32 +71,19 @@ def count(python: Path, hosts: list[tuple[str, int]], endpoint: str) -> dict[str
     return {**about, "cells": cells}
 
 
-def dumped(folder: Path) -> dict[str, list[int]]:
-    """Instructions between marks, in their order, by whose they are."""
-    counts: dict[int, dict[str, int]] = {}
+def dumped(folder: Path) -> list[int]:
+    """Instructions of the first thread between marks, in their order."""
+    counts: dict[int, int] = {}
     for path in folder.iterdir():
         text = path.read_text(errors="replace")
         found = [re.search(rf"^{name}: (\d+)$", text, re.M) for name in ("part", "thread", "totals")]
         part, thread, total = (int(one[1]) if one else 0 for one in found)
-        if part and thread:
-            own = counts.setdefault(part, dict.fromkeys(THREADS, 0))
-            own[ALL] += total
-            own[CALLER] += total if thread == 1 else 0
-    return {name: [counts[part][name] for part in sorted(counts)] for name in THREADS}
+        if part and thread == 1:
+            counts[part] = total
+    return [counts[part] for part in sorted(counts)]
 
 
-def per_operation(case: Case, found: dict[str, list[int]]) -> dict[str, dict[str, float]]:
-    """Instructions of an operation, by configuration and by whose they are.
-
-    Args:
-        case: The workload.
-        found: By whose they are, as `between_marks` has it.
-    """
-    each = {threads: between_marks(case, counts) for threads, counts in found.items()}
-    return {name: {threads: each[threads][name] for threads in THREADS} for name in each[ALL]}
-
-
-def between_marks(case: Case, counts: list[int]) -> dict[str, float]:
+def per_operation(case: Case, counts: list[int]) -> dict[str, float]:
     """Instructions of an operation, by configuration.
 
     Args:

@@ -61,8 +61,7 @@ def verdict_line(verdict: dict[str, Any]) -> str:
 
 def instruction_table(counted: dict[str, Any]) -> Iterator[str]:
     names = list(next(iter(counted["cells"].values())))
-    yield f"instructions per operation, {title(counted)}"
-    yield f"{'workload':<17}{'threads':<8}" + "".join(f"{name:>12}" for name in names)
+    yield f"instructions per operation, caller's thread, {title(counted)}"
+    yield f"{'workload':<17}" + "".join(f"{name:>12}" for name in names)
     for case, counts in counted["cells"].items():
-        for threads in counts[names[0]]:
-            yield f"{case:<17}{threads:<8}" + "".join(f"{counts[name][threads]:>12,.0f}" for name in names)
+        yield f"{case:<17}" + "".join(f"{count:>12,.0f}" for count in counts.values())
