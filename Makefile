@@ -14,6 +14,7 @@ PYTEST ?=
 LANES ?=
 VERDICTS ?=
 SIMULATE ?=
+OVERHEAD ?=
 BENCH ?=
 BENCH_MINUTES ?= 28
 BENCH_WEB_MINUTES ?= 7.7
@@ -157,8 +158,9 @@ bench-self-check: build ## Measure the harness: what it costs, and whether it fi
 	$(VENV_PYTHON) -m benchmark self-check $(BENCH)
 
 .PHONY: bench-overhead
-bench-overhead: build ## Measure what recording stages costs, switched on and off
-	$(VENV_PYTHON) benchmark/overhead.py
+bench-overhead: build ## Measure what recording costs, from off to everything on (OVERHEAD="--instructions" counts instructions)
+	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" --version
+	$(VENV_PYTHON) -m benchmark.overhead --also $(FREE_THREADED_VENV)/bin/python $(OVERHEAD)
 
 .PHONY: bench-async-pool
 bench-async-pool: build ## Measure several event loops against one, with the GIL and without it

@@ -2,7 +2,8 @@
 
 A result file of the comparison of clients (it has ``stamp``, ``comparisons`` and ``cells``) becomes a page of its name,
 and so does one of the benchmarks (``docs/benchmark-format.md``), which says the same as their report; every file is
-listed with where it comes from. No figure on these pages is typed by hand.
+listed with where it comes from. Those of ``make bench-overhead`` are described by ``overhead_pages``. No figure on
+these pages is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import overhead_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -69,7 +72,16 @@ def pages() -> dict[str, str]:
             written[f"{stem(name)}.md"] = benchmark_page(name, results)
         elif compares_clients(results):
             written[f"{stem(name)}.md"] = comparison_page(name, results)
+    overhead = overhead_pages.load(DOCS / "measurements")
+    if overhead:
+        written[overhead_pages.PAGE] = overhead_pages.page(overhead)
     return written
+
+
+def operators_page() -> tuple[Path, str]:
+    """Return the page about recording's cost for operators, and its text as it should be."""
+    path = DOCS / "production" / overhead_pages.PAGE
+    return path, overhead_pages.with_summary(path.read_text("utf-8"), overhead_pages.load(DOCS / "measurements"))
 
 
 def benchmark_page(name: str, results: dict[str, Any]) -> str:
@@ -100,7 +112,9 @@ def index(files: dict[str, Any]) -> str:
     for name, results in files.items():
         stamp = results.get("stamp", {}) if isinstance(results, dict) else {}
         described = is_of_benchmarks(results) or compares_clients(results)
-        page = f"[{stem(name)}]({stem(name)}.md), " if described else ""
+        own_page = f"{stem(name)}.md" if described else None
+        own_page = overhead_pages.PAGE if overhead_pages.is_overhead(results) else own_page
+        page = f"[{Path(own_page).stem}]({own_page}), " if own_page else ""
         cells = [f"{page}[{name}](../measurements/{name})", stamp.get("time", ""), machine(stamp), code(stamp)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -220,17 +234,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare the pages with the result files, write nothing")
     options = parser.parse_args(arguments)
     folder, wanted = DOCS / "performance", pages()
+    operators, text = operators_page()
     if options.check:
         found = {path.name: path.read_text("utf-8") for path in folder.glob("*.md")}
         differing = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
         if differing:
             print(f"docs/performance, {', '.join(differing)}: not what the results say; {REMEDY}", file=sys.stderr)
-        return 1 if differing else 0
+        outdated = operators.read_text("utf-8") != text
+        if outdated:
+            print(f"docs/production/{operators.name}: not what the results say; {REMEDY}", file=sys.stderr)
+        return 1 if differing or outdated else 0
     folder.mkdir(exist_ok=True)
     for stale in folder.glob("*.md"):
         stale.unlink()
-    for name, text in wanted.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, page in wanted.items():
+        (folder / name).write_text(page, encoding="utf-8")
+    operators.write_text(text, encoding="utf-8")
     return 0
 
 

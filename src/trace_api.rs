@@ -82,6 +82,7 @@ fn _tracing_stats(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
     stats.set_item("dropped_queue_full", full)?;
     stats.set_item("dropped_export_failed", read(&counters.lost))?;
     stats.set_item("dropped_shutdown", read(&counters.left))?;
+    stats.set_item("dropped_late_conversions", read(&counters.orphans))?;
     let over_limit = exporting.tail().map_or(0, |tail| read(&tail.over_limit));
     stats.set_item("dropped_rate_limit", over_limit)?;
     stats.set_item("failures", read(&counters.failures))?;

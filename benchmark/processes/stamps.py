@@ -15,7 +15,21 @@ from benchmark.processes.places import RELEASED, ROOT
 PROFILE = "wheel (see Cargo.toml and scripts/build-as-released)"
 
 
-def stamp(hosts: list[tuple[str, int]], embedded: bool) -> dict[str, Any]:
+def stamp(
+    hosts: list[tuple[str, int]],
+    embedded: bool,
+    *,
+    profile: str = PROFILE,
+    folder: Path = ROOT / RELEASED / "aerospike_py",
+) -> dict[str, Any]:
+    """Say where and of what.
+
+    Args:
+        hosts: The server.
+        embedded: Whether it is ours.
+        profile: What the extension was built with.
+        folder: Where the extension is.
+    """
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": platform.machine(),
@@ -25,8 +39,8 @@ def stamp(hosts: list[tuple[str, int]], embedded: bool) -> dict[str, Any]:
         "load_average": list(os.getloadavg()),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain")),
-        "build_profile": PROFILE,
-        "extensions": {path.name: _extension(path) for path in sorted((ROOT / RELEASED / "aerospike_py").glob("*.so"))},
+        "build_profile": profile,
+        "extensions": {path.name: _extension(path) for path in sorted(folder.glob("*.so"))},
         "server": {"hosts": hosts, "embedded": embedded},
     }
 

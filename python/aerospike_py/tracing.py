@@ -51,6 +51,8 @@ class TracingStatistics(TypedDict):
     """They were in requests that failed."""
     dropped_shutdown: int
     """They were waiting when the time for shutting down was over."""
+    dropped_late_conversions: int
+    """Conversions of lazy results so long after their operation that its span is no longer known."""
     dropped_rate_limit: int
     """Failures and slow operations beyond ``per_second``."""
     failures: int

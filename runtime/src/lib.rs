@@ -8,6 +8,7 @@
 compile_error!("this runtime shim serves Tokio only: enable the feature `rt-tokio`");
 
 pub mod direct;
+pub mod limit;
 pub mod monitor;
 pub mod net;
 pub mod replies;

@@ -14,7 +14,7 @@ use aerospike_stages::{current, Event};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::direct;
+use crate::{direct, limit};
 
 pin_project! {
     /// A deadline that can be moved. Moving it later costs a store: the timer that is already
@@ -49,9 +49,9 @@ impl Deadline {
         Instant::now() >= self.deadline
     }
 
-    /// Moves it.
+    /// Moves it, but not beyond the end of the operation at hand.
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
-        *self.project().deadline = deadline;
+        *self.project().deadline = limit::sooner(deadline);
     }
 }
 

@@ -100,6 +100,7 @@ async fn write_with_retries(
     retry: u32,
 ) -> Result<Reply, Fault> {
     let started = Instant::now();
+    let mut policy = policy.clone();
     let budget = match policy.base_policy.total_timeout {
         0 => None,
         limit => Some(Duration::from_millis(u64::from(limit))),
@@ -116,7 +117,7 @@ async fn write_with_retries(
     loop {
         info.attempts += 1;
         let attempt = pending.iter().map(|&row| rows[row].clone()).collect();
-        match send(session, policy, attempt).await {
+        match send(session, &policy, attempt).await {
             Ok(sent) => {
                 let result = match &mut result {
                     None => result.insert(sent),
@@ -143,6 +144,11 @@ async fn write_with_retries(
             break;
         }
         aerospike_rt::sleep(pause).await;
+        if let Some(budget) = budget {
+            // To the driver every attempt is a batch of its own.
+            let left = budget.saturating_sub(started.elapsed()).as_millis();
+            policy.base_policy.total_timeout = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+        }
     }
     match (result, failure) {
         (Some(rows), _) => {

@@ -16,6 +16,9 @@ pub mod single;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use aerospike_rt::limit::limit;
 
 use crate::error::{Awaited, Fault, Shortage};
 use crate::ops::request::{Reply, Request};
@@ -43,6 +46,10 @@ type Operation = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 /// Makes a request's operation, which is on the heap from the start: the largest of them is many
 /// kilobytes, and held by value it would be copied at every hand-over of every operation.
 pub fn prepare(session: &Arc<Session>, request: Request) -> Prepared {
+    let total_timeout = request.total_timeout();
+    let total = total_timeout
+        .filter(|limit| *limit > 0)
+        .map(|limit| Duration::from_millis(u64::from(limit)));
     macro_rules! operation {
         ($function:path) => {{
             let session = session.clone();
@@ -50,11 +57,14 @@ pub fn prepare(session: &Arc<Session>, request: Request) -> Prepared {
         }};
         ($function:path, $request:expr) => {{
             let (session, request) = (session.clone(), $request);
-            on_the_heap!(async move { $function(&session, request).await })
+            on_the_heap!(limit(
+                async move { $function(&session, request).await },
+                total
+            ))
         }};
     }
     Prepared {
-        unbounded: request.is_unbounded(),
+        unbounded: total_timeout == Some(0),
         operation: match request {
             Request::Get(request) | Request::Select(request) => operation!(single::get, request),
             Request::Exists(request) => operation!(single::exists, request),

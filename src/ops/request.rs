@@ -191,9 +191,9 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether the driver may wait for ever.
-    pub fn is_unbounded(&self) -> bool {
-        let total_timeout = match self {
+    /// How long it may take in milliseconds, 0 for ever; nothing if its policy has no such limit.
+    pub fn total_timeout(&self) -> Option<u32> {
+        Some(match self {
             Request::Get(request) | Request::Select(request) | Request::Exists(request) => {
                 request.policy.base_policy.total_timeout
             }
@@ -215,9 +215,8 @@ impl Request {
             Request::Truncate(_)
             | Request::InfoAll(_)
             | Request::InfoRandomNode(_)
-            | Request::Ping => return false,
-        };
-        total_timeout == 0
+            | Request::Ping => return None,
+        })
     }
 }
 

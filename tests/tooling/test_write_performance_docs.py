@@ -6,6 +6,7 @@ import json
 import bench_samples
 import pytest
 import write_performance_docs as writer
+from overhead_pages import BEGIN, END
 
 
 def rounds(*figures):
@@ -54,6 +55,8 @@ def docs(tmp_path, monkeypatch):
     (tmp_path / "measurements").mkdir()
     (tmp_path / "measurements" / "lanes.json").write_text(json.dumps(results()))
     (tmp_path / "measurements" / "other.json").write_text(json.dumps({"figures": []}))
+    (tmp_path / "production").mkdir()
+    (tmp_path / "production" / "overhead.md").write_text(f"# Costs\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
     monkeypatch.setattr(writer, "DOCS", tmp_path)
     return tmp_path
 

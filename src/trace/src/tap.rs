@@ -94,10 +94,9 @@ impl Sink for Tap {
         let mut kept = None;
         if let Some(spans) = &outlets.spans {
             kept = keep(spans, recorder, ending);
-            if let Some(reason) = kept {
+            if kept.is_some() && spans.put(|copy| copy.copy(recorder, ending, end, kept)) {
                 let id = recorder.origin().id;
                 self.kept[id as usize % REMEMBERED].store(id, Ordering::Relaxed);
-                spans.put(|copy| copy.copy(recorder, ending, end, Some(reason)));
                 offer(recorder, ending, end);
             }
         }

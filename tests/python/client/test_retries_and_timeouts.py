@@ -83,6 +83,65 @@ def test_attempts_end_with_the_total_deadline(one_node, client, key):
         assert time.monotonic() - started <= GENEROUS_SECONDS
 
 
+# An attempt that is given up after one silence leaves less than another one until the deadline.
+SILENCES = {"socket_timeout": 500, "total_timeout": 600, "max_retries": 1000}
+TWO_SILENCES_SECONDS = 1.0
+
+
+def timed_out_before_a_second_silence(call):
+    """Make a call until it ends sooner than two silences, which never happens if its deadline does not count."""
+    for _ in range(5):
+        started = time.monotonic()
+        with raises_exactly(asp.AerospikeTimeoutError, match="timed out") as caught:
+            call()
+        if time.monotonic() - started < TWO_SILENCES_SECONDS:
+            return caught.value
+    raise AssertionError("every call has waited for two silences although there was no time for two")
+
+
+@pytest.mark.parametrize("name", ["get", "exists"])
+def test_a_read_does_not_await_a_reply_beyond_its_deadline(one_node, client, key, name):
+    before = open_connections(one_node)
+    with one_node.fault("stall"):
+        error = timed_out_before_a_second_silence(lambda: getattr(client, name)(key, SILENCES))
+    assert error.in_doubt is False
+    assert "2 attempts" in str(error)
+    assert client.get(key).bins == {"n": 1, "s": "x"}
+    eventually(lambda: open_connections(one_node) <= before + 1, "the end of the connections that timed out")
+
+
+@pytest.mark.parametrize("name", ["put", "operate"])
+def test_a_write_does_not_await_a_reply_beyond_its_deadline(one_node, client, key, name):
+    before = open_connections(one_node)
+    with one_node.fault("stall"):
+        error = timed_out_before_a_second_silence(
+            lambda: getattr(client, name)(key, *WRITE_CALLS[name], policy=SILENCES)
+        )
+    assert error.in_doubt is True
+    client.put(key, {"n": 9})
+    assert client.get(key).bins["n"] == 9
+    eventually(lambda: open_connections(one_node) <= before + 1, "the end of the connections that timed out")
+
+
+def test_a_batch_of_one_key_does_not_await_a_reply_beyond_its_deadline(one_node, client, key):
+    client.put(key, {"n": 1})
+    with one_node.fault("stall"):
+        error = timed_out_before_a_second_silence(lambda: client.batch_read([key], policy=SILENCES))
+    assert error.in_doubt is False
+    assert client.batch_read([key]).found_count() == 1
+
+
+def test_a_body_that_does_not_come_is_not_awaited_beyond_the_deadline(one_node, client, key):
+    client.put(key, {"blob": bytes(4096)})
+    # The header is there soon, the rest would take more than a minute without a silence.
+    with one_node.fault("dribble=64,1000ms", command="read"):
+        started = time.monotonic()
+        with raises_exactly(asp.AerospikeTimeoutError, match="timed out"):
+            client.get(key, {"socket_timeout": 30_000, "total_timeout": 300, "max_retries": 0})
+        assert time.monotonic() - started <= GENEROUS_SECONDS
+    assert client.get(key).bins == {"n": 1, "s": "x", "blob": bytes(4096)}
+
+
 def test_a_slow_answer_within_the_deadline_is_an_answer(one_node, client, key):
     with one_node.fault("delay=150ms", command="read"):
         started = time.monotonic()

@@ -23,23 +23,31 @@ PATIENCE_SECONDS = 60
 
 
 class Workload:
-    """All writers, and how many calls they have begun and ended."""
+    """All writers, and how many calls they have begun and ended.
 
-    def __init__(self, operations: int, seed: int) -> None:
+    Args:
+        operations: How many calls to make, unless ``stopping`` is set before.
+        seed: Of the random numbers.
+        threads: Writers on the synchronous client.
+        tasks: Writers on the asynchronous client.
+    """
+
+    def __init__(self, operations: int, seed: int, threads: int = THREADS, tasks: int = TASKS) -> None:
         self.writers: list[Writer] = []
-        for number in range(THREADS + TASKS):
+        self._threads = threads
+        for number in range(threads + tasks):
             self.writers.append(Writer(number, random.Random(f"{seed}-{number}"), self.writers))
         self.stopping = threading.Event()
         self.problems: list[BaseException] = []
         self.issued = [0] * len(self.writers)
         self.completed = [0] * len(self.writers)
         # Half of the calls are made by threads, half by tasks.
-        self._budgets = [operations // 2 // THREADS] * THREADS + [operations // 2 // TASKS] * TASKS
+        self._budgets = [operations // 2 // threads] * threads + [operations // 2 // tasks] * tasks
         self._rng = random.Random(seed)
 
     def run(self, client: Client, async_client: AsyncClient, loop: asyncio.AbstractEventLoop) -> None:
         """Work until every writer has made its calls or something is wrong."""
-        workers = [threading.Thread(target=self._run_thread, args=(client, number)) for number in range(THREADS)]
+        workers = [threading.Thread(target=self._run_thread, args=(client, number)) for number in range(self._threads)]
         workers.append(threading.Thread(target=self._run_loop, args=(async_client, loop)))
         for worker in workers:
             # A worker that hangs must not keep the process from ending.
@@ -99,7 +107,8 @@ class Workload:
         loop.run_until_complete(self._run_tasks(client))
 
     async def _run_tasks(self, client: AsyncClient) -> None:
-        await asyncio.gather(*(self._run_task(client, number) for number in range(THREADS, THREADS + TASKS)))
+        tasks = range(self._threads, len(self.writers))
+        await asyncio.gather(*(self._run_task(client, number) for number in tasks))
         # The callbacks of the last operations are scheduled behind the tasks that awaited them.
         await asyncio.sleep(0)
 

@@ -159,6 +159,7 @@ class Hole:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._accepted = []
+        self._visited = threading.Event()
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
 
@@ -168,6 +169,11 @@ class Hole:
                 self._accepted.append(self._socket.accept()[0])
             except OSError:
                 return
+            self._visited.set()
+
+    def wait_for_visitor(self):
+        """Wait until somebody has connected."""
+        assert self._visited.wait(PATIENCE_SECONDS), "nobody came in time"
 
     def stop(self):
         self._socket.shutdown(socket.SHUT_RDWR)

@@ -158,3 +158,22 @@ def test_stages_are_as_they_were_before(before, http_collector, client):
     assert aerospike_py.is_internal_stage_metrics_enabled()
     aerospike_py.shutdown_tracing()
     assert aerospike_py.is_internal_stage_metrics_enabled() is before
+
+
+def test_the_conversion_of_an_operation_that_found_no_room_is_not_offered(hole, client, key):
+    """Its span would lie below one that nobody has."""
+    aerospike_py.init_tracing(endpoint=hole.endpoint, protocol="http/protobuf", queue_size=1, schedule_delay_ms=10)
+    client.exists(key)
+    hole.wait_for_visitor()
+    # The exporter waits for the answer to its request, which took what was in the queue.
+    for _ in range(2):
+        client.exists(key)
+    before = aerospike_py.tracing_stats()
+    assert before["waiting"] == 1
+    keys = [key, (*key[:2], "other")]
+    for _ in range(10):
+        client.batch_read(keys).to_dict()
+    after = aerospike_py.tracing_stats()
+    assert after["waiting"] == 1
+    assert after["dropped_queue_full"] - before["dropped_queue_full"] == 10
+    quick_shutdown()

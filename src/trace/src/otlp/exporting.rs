@@ -36,6 +36,8 @@ pub struct Counters {
     pub lost: AtomicU64,
     /// Operations that were still waiting when the time for shutting down was over.
     pub left: AtomicU64,
+    /// Conversions whose operation is no longer remembered, so that nobody knows where their span belongs.
+    pub orphans: AtomicU64,
     /// What the last failure said.
     pub last_error: ArcSwapOption<String>,
     /// The collector did not take the last request, and that has been said.
@@ -87,10 +89,10 @@ impl Exporting {
         }))
     }
 
-    /// Leaves an operation for export.
+    /// Leaves an operation for export; `false` if there is no room.
     #[inline]
-    pub fn put(&self, fill: impl FnOnce(&mut Ended)) {
-        self.outlet.put(fill);
+    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
+        self.outlet.put(fill)
     }
 
     /// Decides when an operation begins.
@@ -215,8 +217,13 @@ impl Worker<'_> {
                 let Some(ended) = self.queue.take() else {
                     break;
                 };
+                let before = batch.len();
                 self.spans.add(&ended, &mut batch);
-                operations += 1;
+                if batch.len() > before {
+                    operations += 1;
+                } else {
+                    self.counters.orphans.fetch_add(1, Ordering::Relaxed);
+                }
                 self.queue.give_back(ended);
             }
             if self.is_out_of_time() {

@@ -348,3 +348,37 @@ fn say_caller(ended: &Ended, say: &mut impl FnMut(KeyValue)) {
         say(KeyValue::new("aerospike.loop_id", loop_id as i64));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aerospike_stages::{Lane, Operation, Origin};
+
+    use super::*;
+
+    #[test]
+    fn a_conversion_has_a_span_only_below_that_of_its_operation() {
+        let mut spans = Spans::new(true, String::new());
+        let origin = Origin {
+            id: 7,
+            operation: Operation::BatchRead,
+            lane: Lane::Sync,
+        };
+        let mut conversion = Ended::default();
+        conversion.converted(origin, 10, 5);
+        let mut made = Vec::new();
+        spans.add(&conversion, &mut made);
+        assert!(made.is_empty());
+        let own = Span {
+            trace_id: 1,
+            span_id: 2,
+            sampled: true,
+        };
+        spans.remember(7, own);
+        spans.add(&conversion, &mut made);
+        assert_eq!(made.len(), 1);
+        assert_eq!(
+            made[0].parent_span_id,
+            SpanId::from_bytes(2_u64.to_be_bytes())
+        );
+    }
+}

@@ -1,0 +1,121 @@
+"""The process that is measured: rounds of blocks in every configuration, on one connected client of each lane.
+
+``python -m benchmark.overhead.measuring JOB``: the job is a JSON object with ``hosts``, ``endpoint``, ``seconds`` and
+``seed``; what the blocks took is printed as one. Imported by every Python that is measured: standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import random
+import sys
+import sysconfig
+import time
+from typing import Any
+
+import aerospike_py
+
+from benchmark.overhead.configurations import MEASURED, OFF, Configuration, switched
+from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
+
+# The other blocks are short, and many of them tell more than a few long ones.
+THROUGHPUT_SHARE = 0.4
+LEAST_ROUNDS = 5
+WARM_UP = 0.2
+"""What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
+
+
+class Measuring:
+    """Blocks of one client in every configuration."""
+
+    def __init__(self, endpoint: str, loop: asyncio.AbstractEventLoop | None, rng: random.Random) -> None:
+        self._endpoint, self._loop, self._rng = endpoint, loop, rng
+
+    def block(self, configuration: Configuration, work: Block, count: int) -> Taken:
+        """What one block takes per operation; the processor's time includes what is left for background threads."""
+        with switched(configuration, self._endpoint, self._loop) as on:
+            work(max(1, int(count * WARM_UP)))
+            watch = Stopwatch()
+            work(count)
+            watch.stop_wall()
+            on.finish()
+            return watch.taken().per(count)
+
+    def rounds(self, case: Case, work: Block, seconds: float) -> dict[str, Any]:
+        """Rounds for so long, at least a few."""
+        count = case.operations or self._operations_in(case.seconds, work)
+        for configuration in MEASURED:
+            self.block(configuration, work, max(1, count // 4))
+        taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in MEASURED}
+        deadline = time.monotonic() + seconds
+        done = 0
+        while done < LEAST_ROUNDS or time.monotonic() < deadline:
+            for configuration in self._rng.sample(MEASURED, k=len(MEASURED)):
+                block = self.block(configuration, work, count)
+                taken[configuration.name].append([round(block.wall_ns), round(block.cpu_ns)])
+            done += 1
+        return {"operations": count, "rounds": taken}
+
+    def _operations_in(self, seconds: float, work: Block) -> int:
+        """How many operations take so long when nothing is on."""
+        count, taken = 20, 0.0
+        while taken < seconds / 4:
+            count *= 2
+            taken = self.block(OFF, work, count).wall_ns * count / 1e9
+        return max(1, int(count * seconds / taken))
+
+
+def share_of(case: Case, seconds: float) -> float:
+    if case.concurrency > 1:
+        return seconds * THROUGHPUT_SHARE
+    return seconds * (1 - THROUGHPUT_SHARE) / sum(1 for other in CASES if other.concurrency == 1)
+
+
+def measure(job: dict[str, Any]) -> dict[str, Any]:
+    config: aerospike_py.ClientConfig = {"hosts": [(str(host), int(port)) for host, port in job["hosts"]]}
+    rng = random.Random(job["seed"])
+    cells: dict[str, Any] = {}
+    with aerospike_py.client(config).connect() as client:
+        client.batch_write(records())
+        check(client)
+        measuring = Measuring(job["endpoint"], None, rng)
+        for case in CASES:
+            if case.lane == "sync":
+                cells[case.name] = measuring.rounds(case, sync_block(client, case), share_of(case, job["seconds"]))
+    loop = asyncio.new_event_loop()
+    async_client = aerospike_py.async_client(config)
+    loop.run_until_complete(async_client.connect())
+    measuring = Measuring(job["endpoint"], loop, rng)
+    for case in CASES:
+        if case.lane == "async":
+            work = async_block(async_client, loop, case)
+            cells[case.name] = measuring.rounds(case, work, share_of(case, job["seconds"]))
+    loop.run_until_complete(async_client.close())
+    loop.close()
+    return cells
+
+
+def interpreter() -> dict[str, Any]:
+    return {
+        "python": platform.python_version() + ("t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""),
+        "build": " ".join(platform.python_build()),
+        "compiler": platform.python_compiler(),
+        "gil": bool(getattr(sys, "_is_gil_enabled", lambda: True)()),
+        "client": aerospike_py.__version__,
+        "load_average": list(os.getloadavg()),
+    }
+
+
+def main() -> None:
+    before = interpreter()
+    cells = measure(json.loads(sys.argv[1]))
+    if interpreter()["gil"] != before["gil"]:
+        raise SystemExit("the GIL was switched on meanwhile: the figures are of neither kind")
+    print(json.dumps({**before, "load_average_after": list(os.getloadavg()), "cells": cells}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The result file: what was measured where, every round of it, and what follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmark.overhead import figures, verdicts
+from benchmark.overhead.configurations import COUNTED, MEASURED
+from benchmark.overhead.workloads import CASES
+from benchmark.processes.places import ROOT
+from benchmark.processes.stamps import stamp
+
+FORMAT, VERSION = "aerospike-py overhead", 1
+PROFILE = "release (see Cargo.toml)"
+
+
+def stamped(hosts: list[tuple[str, int]]) -> dict[str, Any]:
+    """Where and of what; to be called before anything is measured."""
+    return stamp(hosts, True, profile=PROFILE, folder=ROOT / "python" / "aerospike_py")
+
+
+def of(where: dict[str, Any], measured: list[dict[str, Any]], counted: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything that is known.
+
+    Args:
+        where: The stamp.
+        measured: What the processes of `measuring` have printed.
+        counted: What `counting` has counted.
+    """
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "stamp": where,
+        "configurations": {one.name: one.what for one in (*MEASURED, *COUNTED)},
+        "cases": {case.name: case.what for case in CASES},
+        "pythons": [judged(one) for one in measured],
+        "instructions": counted,
+    }
+
+
+def judged(measured: dict[str, Any]) -> dict[str, Any]:
+    """One Python's measurements with their figures and verdicts."""
+    cells = {}
+    for name, cell in measured["cells"].items():
+        compared = figures.compare(cell["rounds"])
+        cells[name] = {
+            **cell,
+            "figures": figures.as_json(compared),
+            "verdicts": [asdict(verdict) for verdict in verdicts.judge(name, compared)],
+        }
+    return {**measured, "cells": cells}
+
+
+def write(results: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, separators=(",", ":")) + "\n", encoding="utf-8")

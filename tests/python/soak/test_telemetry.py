@@ -1,0 +1,202 @@
+"""Everything switched on while collector and scraper are stopped, restarted and hung: nothing grows, nothing is lost.
+
+Mixed operations of threads and tasks on an embedded cluster, with a trace file, spans, metrics, probes and the loop
+observer. ``make soak`` does it for ten minutes, ``make test`` for seconds; ``SOAK_MINUTES`` sets another duration for
+both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import aerospike_py
+import pytest
+from aerospike_py.testing import EmbeddedServer
+from memory import MemoryWatch
+from mixed import Workload
+from outlets import SPAN_QUEUE, Account, Files, Outlet, Spans, recorded
+from visitors import PATIENCE_SECONDS, Trouble, Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from aerospike_py import AsyncClient, Client
+    from aerospike_py.tracing import TraceRecorder
+
+pytestmark = pytest.mark.embedded
+
+NODES = 3
+SEED = 4
+THREADS, TASKS = 4, 16
+WARM_UP = 0.3
+# An allocator keeps some of what it had; what is lost per operation would be hundreds of megabytes after minutes.
+MOST_GROWTH_BYTES = 32_000_000
+FILE_BYTES, RECORDING_BYTES = 8 << 20, 64 << 20
+SHUTDOWN_SECONDS = 10
+"""What is promised is one second, and printed; a crowded machine may take longer, a hang takes for ever."""
+# A conversion is offered if its operation was taken for a span and is one of the last thousand: the others are nothing.
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s until {what}"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def everything_on(port: int, folder: Path) -> Iterator[tuple[TraceRecorder, tuple[str, int]]]:
+    """Switch on whatever there is, and off again."""
+    aerospike_py.init_tracing(
+        endpoint=f"http://127.0.0.1:{port}",
+        protocol="http/protobuf",
+        compression="gzip",
+        queue_size=SPAN_QUEUE,
+        schedule_delay_ms=200,
+        timeout_ms=1000,
+        export_timeout_ms=1500,
+    )
+    aerospike_py.start_probes()
+    address = aerospike_py.start_metrics_server(port=0)
+    try:
+        with aerospike_py.trace_recorder(
+            folder, max_file_bytes=FILE_BYTES, max_total_bytes=RECORDING_BYTES
+        ) as recorder:
+            yield recorder, address
+    finally:
+        aerospike_py.stop_metrics_server()
+        aerospike_py.stop_probes()
+        aerospike_py.shutdown_tracing()
+        aerospike_py.set_internal_stage_metrics_enabled(False)
+
+
+def has_gil() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+class Figures:
+    """What is looked at while the work goes on."""
+
+    def __init__(self, outlets: list[Outlet]) -> None:
+        self._outlets = outlets
+        self.most_waiting = {outlet.name: 0 for outlet in outlets}
+
+    def look(self) -> None:
+        for outlet in self._outlets:
+            self.most_waiting[outlet.name] = max(self.most_waiting[outlet.name], outlet.account().waiting)
+
+
+def check_accounts(accounts: dict[str, Account], operations: int, conversions: int, collected: int) -> None:
+    """Everything that was offered was sent, dropped or lost, and what was sent has arrived."""
+    files, spans = accounts["files"], accounts["spans"]
+    assert files.ended == operations + conversions
+    assert files.lost == 0
+    assert operations <= spans.ended <= operations + conversions
+    # A request may have arrived although its answer has not.
+    assert spans.sent <= collected <= spans.sent + spans.lost
+    assert spans.sent > 0
+    assert spans.lost > 0
+    assert spans.dropped > 0
+
+
+def shut_down(collector: Visitor, client: Client) -> float:
+    """End tracing while the collector hangs and spans wait for it; return the seconds that it took."""
+    collector.hangs()
+    client.exists(("test", "soak", "the last one"))
+    began = time.monotonic()
+    aerospike_py.shutdown_tracing()
+    return time.monotonic() - began
+
+
+def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
+    port = free_port()
+    operations_before, conversions_before = recorded()
+    workload = Workload(1 << 60, SEED, threads=THREADS, tasks=TASKS)
+    loop = asyncio.new_event_loop()
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(EmbeddedServer(nodes=NODES, process=True))
+        recorder, (_, metrics_port) = stack.enter_context(everything_on(port, folder / "recording"))
+        collector = Visitor("collector_process.py", port, folder / "collected")
+        scraper = Visitor("scraper_process.py", metrics_port, folder / "scraped")
+        stack.callback(collector.gone)
+        stack.callback(scraper.gone)
+        collector.up()
+        scraper.up()
+        outlets: list[Outlet] = [Spans(), Files(recorder)]
+        figures = Figures(outlets)
+        watch = MemoryWatch(figures.look)
+        trouble = Trouble(collector, scraper, outlets[0].account, dwell, SEED)
+
+        async def connect() -> AsyncClient:
+            return await aerospike_py.async_client(cluster.config()).connect()
+
+        client = stack.enter_context(aerospike_py.client(cluster.config()).connect())
+        async_client = loop.run_until_complete(connect())
+        began = time.monotonic()
+        try:
+            watch.start()
+            trouble.start(seconds, workload.stopping.set)
+            with aerospike_py.observe_loop(loop, slow_callback_ms=20) as observer:
+                workload.run(client, async_client, loop)
+        finally:
+            took = time.monotonic() - began
+            trouble.end()
+            watch.end()
+        assert observer.exact
+        workload.check_everything(client)
+        loop.run_until_complete(async_client.close())
+        loop.close()
+        gc.collect()
+        operations, conversions = recorded()
+        operations, conversions = operations - operations_before, conversions - conversions_before
+        assert recorder.flush()
+        # What was taken out of the queue for a request is counted when the request has ended.
+        eventually(lambda: outlets[0].account().waiting == 0, "no span is left")
+        eventually(lambda: outlets[0].account().ended >= operations, "all spans are sent, dropped or lost")
+        accounts = {outlet.name: outlet.account() for outlet in outlets}
+        collected = sum(int(line[1]) for line in collector.lines() if line[0] == "/v1/traces")
+        probes = aerospike_py.probe_snapshot()
+        scraped = len(scraper.lines())
+        shutdown = shut_down(collector, client)
+        issued, completed = sum(workload.issued), sum(workload.completed)
+        growth = watch.growth(WARM_UP)
+        print(
+            f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s); {operations} "
+            f"recorded, {conversions} conversions; {accounts}, {collected} collected; most waiting "
+            f"{figures.most_waiting}; collector {collector.states}, scraper {scraper.states}, {scraped} scrapes; "
+            f"{trouble.recoveries} recoveries, the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, "
+            f"{growth / 1e6:+.1f} MB after the first {WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
+        )
+    assert issued == completed
+    assert issued > 0
+    check_accounts(accounts, operations, conversions, collected)
+    assert all(figures.most_waiting[outlet.name] <= outlet.capacity for outlet in outlets)
+    assert trouble.recoveries >= 4
+    assert scraped >= trouble.recoveries
+    assert probes.probe("gil_delay" if has_gil() else "attach_delay").count > 0
+    assert growth < MOST_GROWTH_BYTES
+    assert shutdown < SHUTDOWN_SECONDS
+
+
+@pytest.mark.timeout(300)
+def test_seconds(tmp_path: Path) -> None:
+    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "0.15")), dwell=(0.1, 0.5))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_ten_minutes(tmp_path: Path) -> None:
+    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "10")), dwell=(0.5, 6.0))

@@ -1,0 +1,149 @@
+"""What recording costs: paired figures, verdicts about limits, instruction counts, and the pages made of them."""
+
+import json
+
+import overhead_pages
+import pytest
+import write_performance_docs as writer
+from overhead_samples import ADDED_NS, OFF_NS, counted, measured, result_file, rounds
+
+from benchmark.overhead import counting, figures, report, verdicts
+from benchmark.overhead.configurations import COUNTED
+from benchmark.overhead.workloads import CASES
+
+
+def by_name(compared):
+    return {one.configuration: one for one in compared}
+
+
+def test_a_figure_is_the_median_of_pairs_whatever_the_rounds_have_in_common():
+    found = by_name(figures.compare(rounds()))
+    assert list(found) == list(ADDED_NS)
+    stages = found["stages"]
+    # Off is the mean of both, of which the second one has the same noise.
+    assert stages.difference_ns.median == pytest.approx(400, abs=1)
+    assert 340 < stages.difference_ns.low < 400 < stages.difference_ns.high < 460
+    assert stages.ratio.holds(1 + 400 / (OFF_NS * 1.3))
+    assert stages.cpu_difference_ns == figures.Interval(800, 800, 800)
+    assert found["off-again"].ratio.holds(1.0)
+    assert found["off"].difference_ns == figures.Interval(0, 0, 0)
+
+
+def by_clock(case, compared, clock):
+    """The verdicts of a workload by one clock, without that about off."""
+    return [judged for judged in verdicts.judge(case, compared)[1:] if judged.clock == clock]
+
+
+def test_the_median_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing"):
+        figures.interval([])
+
+
+@pytest.mark.parametrize(
+    ("case", "added", "noise", "verdict"),
+    [
+        ("get-sync", 400, 100, "within"),
+        ("get-async", 900, 100, "OVER"),
+        ("get-sync", 600, 500, "unsure"),
+        ("batch-sync", 40, 10, "within"),
+        ("batch-async", 1_000, 10, "OVER"),
+        ("throughput-async", 0, 10, "within"),
+    ],
+)
+def test_an_interval_on_one_side_of_a_limit_decides(case, added, noise, verdict):
+    compared = figures.compare(rounds({**ADDED_NS, "stages": added, "everything": added}, noise))
+    assert [judged.verdict for judged in by_clock(case, compared, "wall")] == [verdict]
+
+
+def test_lost_throughput_is_a_share_of_what_there_was():
+    doubled = figures.compare(rounds({**dict.fromkeys(ADDED_NS, 0), "everything": OFF_NS * 13 // 10}, noise=0))
+    (lost,) = by_clock("throughput-async", doubled, "wall")
+    assert lost.found.median == pytest.approx(50, abs=1)
+    assert lost.verdict == "OVER"
+
+
+def test_every_limit_concerns_workloads_that_are_measured():
+    names = {case.name for case in CASES}
+    assert all(set(limit.cases) <= names for limit in verdicts.LIMITS)
+
+
+def test_processor_time_is_judged_by_itself():
+    (single,) = by_clock("get-sync", figures.compare(rounds()), "CPU")
+    assert (single.found.median, single.verdict) == (800, "OVER")
+
+
+@pytest.mark.parametrize(("again", "noise", "verdict"), [(0, 10, "within"), (0, 900, "unsure"), (900, 10, "OVER")])
+def test_off_is_told_from_off_only_if_the_interval_says_so(again, noise, verdict):
+    compared = figures.compare(rounds({**ADDED_NS, "off-again": again}, noise))
+    assert verdicts.judge("get-sync", compared)[0].verdict == verdict
+
+
+def test_instructions_are_what_one_more_operation_takes(tmp_path):
+    few, many = counting.FEW_AND_MANY["get"]
+    each = {name: 1_000 * (place + 1) for place, (name, _) in enumerate(counting.SEQUENCE)}
+    counts = [123]
+    for name, _ in counting.SEQUENCE:
+        counts += [700 + each[name] * few, 55, 700 + each[name] * many, 55]
+    # callgrind numbers its dumps, one per thread, and makes the last ones when the process ends.
+    for part, count in enumerate(counts):
+        for thread, own in ((1, count), (2, 3 * count)):
+            said = f"version: 1\npart: {part + 1}\nthread: {thread}\n\ntotals: {own}\n"
+            (tmp_path / f"out.{part + 1}-0{thread}").write_text(said)
+    (tmp_path / "out").write_text("version: 1\n")
+    case = next(case for case in CASES if case.operation == "get")
+    assert counting.dumped(tmp_path) == counts
+    found = counting.per_operation(case, counts)
+    assert found == each
+    assert list(found) == [counting.NEVER, *(one.name for one in COUNTED)]
+    with pytest.raises(RuntimeError, match="dumped"):
+        counting.per_operation(case, counts[:-4])
+
+
+def test_the_report_has_a_row_for_everything_and_says_every_verdict():
+    results = result_file([measured(**{"get-sync": rounds()})], [counted()])
+    text = "\n".join(report.lines(results))
+    for name in ADDED_NS:
+        assert f"get-sync         {name} " in text
+    assert "limit 600: within" in text
+    assert "off against off again, get-sync" in text
+    assert "30,010" in text
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    (tmp_path / "measurements").mkdir()
+    (tmp_path / "production").mkdir()
+    marks = f"{overhead_pages.BEGIN}\n{overhead_pages.END}"
+    (tmp_path / "production" / "overhead.md").write_text(f"# Costs\n\n{marks}\n\nThe end.\n")
+    monkeypatch.setattr(writer, "DOCS", tmp_path)
+    return tmp_path
+
+
+def test_without_results_nothing_is_said(docs):
+    before = (docs / "production" / "overhead.md").read_text()
+    assert writer.main([]) == 0
+    assert not (docs / "performance" / "overhead.md").exists()
+    assert (docs / "production" / "overhead.md").read_text() == before
+
+
+def test_results_are_shown_on_both_pages_and_checked(docs, capsys):
+    times, counts = result_file([measured(**{"get-sync": rounds()})]), result_file([], [counted()])
+    (docs / "measurements" / "overhead.json").write_text(json.dumps(times))
+    (docs / "measurements" / "overhead-instructions.json").write_text(json.dumps(counts))
+    assert writer.main(["--check"]) == 1
+    assert "production/overhead.md" in capsys.readouterr().err
+    assert writer.main([]) == 0
+    assert writer.main(["--check"]) == 0
+    page = (docs / "performance" / "overhead.md").read_text()
+    assert "| stages, one operation, at most 600 ns | get-sync | 3.11.2 | wall | +400&nbsp;" in page
+    assert "| get, one caller | 30,000 | 30,010 | 33,000 |" in page
+    operators = (docs / "production" / "overhead.md").read_text()
+    assert "| stages, one operation, at most 600 ns |" in operators
+    assert operators.endswith("The end.\n")
+    assert "[overhead](overhead.md), [overhead.json]" in (docs / "performance" / "index.md").read_text()
+
+
+def test_a_page_without_marks_is_refused(docs):
+    (docs / "production" / "overhead.md").write_text("# Costs\n")
+    with pytest.raises(ValueError, match="marks"):
+        writer.main([])
