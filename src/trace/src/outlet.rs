@@ -243,16 +243,18 @@ mod tests {
     fn a_full_queue_wakes_its_thread() {
         let queue = Arc::new(Queue::new(8));
         let (seen, all) = std::sync::mpsc::channel();
-        let eating = queue.clone().emptied_by("eats", move |queue| {
-            while !queue.calls().is_stopping() {
-                queue.sleep(Duration::from_secs(60));
-                while let Some(copy) = queue.take() {
-                    let _ = seen.send(copy.origin.id);
-                    queue.give_back(copy);
+        let eating = queue
+            .clone()
+            .emptied_by("eats", move |queue| {
+                while !queue.calls().is_stopping() {
+                    queue.sleep(Duration::from_secs(60));
+                    while let Some(copy) = queue.take() {
+                        let _ = seen.send(copy.origin.id);
+                        queue.give_back(copy);
+                    }
                 }
-            }
-        })
-        .unwrap();
+            })
+            .unwrap();
         for number in 0..4 {
             assert!(queue.put(|ended| ended.origin.id = number));
         }

@@ -227,7 +227,13 @@ fn report(
                 .fetch_add(points - rejected, Ordering::Relaxed);
             counters.rejected.fetch_add(rejected, Ordering::Relaxed);
             if rejected > 0 {
-                counters.fail(0, format!("{rejected} of {points} data points were not taken by {}: {}", settings.to.endpoint, taken.remark));
+                counters.fail(
+                    0,
+                    format!(
+                        "{rejected} of {points} data points were not taken by {}: {}",
+                        settings.to.endpoint, taken.remark
+                    ),
+                );
             } else {
                 counters.failures.end();
             }

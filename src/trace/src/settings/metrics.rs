@@ -59,7 +59,8 @@ pub fn resolve(source: &Source<'_>) -> Result<Asked<Settings>, String> {
         named: ARGUMENTS,
     };
     // Sums since the start survive a request that is lost; differences would have to be kept for it.
-    let expected = "\"cumulative\" (a collector's cumulativetodelta processor makes differences of sums)";
+    let expected =
+        "\"cumulative\" (a collector's cumulativetodelta processor makes differences of sums)";
     reader.parsed(&[TEMPORALITY], expected, |value| {
         value.eq_ignore_ascii_case("cumulative").then_some(())
     })?;

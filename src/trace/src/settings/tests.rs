@@ -5,7 +5,10 @@ use super::traces::Settings;
 use super::*;
 use crate::sampling::Sampler;
 
-fn asked(variables: &[(&str, &str)], arguments: &[(&str, &str)]) -> Result<Asked<Settings>, String> {
+fn asked(
+    variables: &[(&str, &str)],
+    arguments: &[(&str, &str)],
+) -> Result<Asked<Settings>, String> {
     let owned = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         pairs.iter().map(own).collect()
@@ -71,7 +74,10 @@ fn lists_are_taken_apart_and_decoded() {
         &[],
     );
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(settings.to.headers, [pair("api-key", "a b"), pair("x", "1")]);
+    assert_eq!(
+        settings.to.headers,
+        [pair("api-key", "a b"), pair("x", "1")]
+    );
     assert_eq!(settings.to.service_name, "shop");
     assert_eq!(
         settings.to.resource[1..],
@@ -204,10 +210,7 @@ fn what_makes_no_sense_for_metrics_is_named() {
     for (name, value) in [
         ("OTEL_METRICS_EXPORTER", "prometheus"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
-        (
-            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-            "delta",
-        ),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
             "summary",

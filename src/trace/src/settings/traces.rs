@@ -41,7 +41,7 @@ pub struct Settings {
 }
 
 /// Arguments that stand for variables, for messages.
-const ARGUMENTS: &[(&str, &str)] = & [
+const ARGUMENTS: &[(&str, &str)] = &[
     ("endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
     ("protocol", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
     ("headers", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
