@@ -287,12 +287,11 @@ impl Spans {
     }
 }
 
-/// The node that the operation talked to last, unless parts of it went to others.
+/// The node that a batch went to, if it was one; the node that another operation talked to last.
 fn only_node(ended: &Ended) -> NodeId {
-    let mut branches = ended.branches.iter();
-    match branches.all(|branch| branch.node == ended.node) {
-        true => ended.node,
-        false => NodeId::NONE,
+    match ended.origin.operation.is_batch() {
+        true => ended.facts.node,
+        false => ended.node,
     }
 }
 
