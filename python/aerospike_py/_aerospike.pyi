@@ -40,8 +40,8 @@ import numpy as np
 from typing_extensions import disjoint_base
 
 from aerospike_py._types import Operation as OperationDict
-from aerospike_py.numpy_batch import NumpyBatchRecords
 from aerospike_py.metrics import MetricsExportStatistics
+from aerospike_py.numpy_batch import NumpyBatchRecords
 from aerospike_py.tracing import RecorderStatistics, TracingStatistics
 from aerospike_py.types import (
     AdminPolicy,

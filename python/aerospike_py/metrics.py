@@ -23,7 +23,7 @@ __all__ = [
 
 
 class MetricsExportStatistics(TypedDict):
-    """What has become of metrics since their export was switched on. Points are numbers or distributions with labels."""
+    """What has become of metrics since their export was switched on. Points are numbers or distributions."""
 
     endpoint: str
     """Where metrics go."""
@@ -58,9 +58,9 @@ def init_metrics_export(
 ) -> None:
     """Export all metrics over OTLP, again and again: those of :func:`get_metrics`, with finer distributions.
 
-    Without arguments, the standard ``OTEL_*`` variables say where and how. Called again, it replaces the settings, after
-    the metrics have been sent once more with the old ones. ``OTEL_SDK_DISABLED=true`` and ``OTEL_METRICS_EXPORTER=none``
-    make it switch the export off. Stages are among the metrics while they are recorded
+    Without arguments, the standard ``OTEL_*`` variables say where and how. Called again, it replaces the settings,
+    after the metrics have been sent once more with the old ones. ``OTEL_SDK_DISABLED=true`` and
+    ``OTEL_METRICS_EXPORTER=none`` make it switch the export off. Stages are among the metrics while they are recorded
     (:func:`set_internal_stage_metrics_enabled`).
 
     Numbers are sums since the process began, so that a request that is lost loses nothing but its moment. In the child
@@ -77,8 +77,8 @@ def init_metrics_export(
         service_name: What the service is called (``OTEL_SERVICE_NAME``), ``aerospike-py`` by default.
         resource_attributes: More about the service (``OTEL_RESOURCE_ATTRIBUTES``).
         histograms: What distributions are sent as
-            (``OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION``): exponential histograms by default, in which a
-            quantile is off by at most 2.8 %, or the buckets of Prometheus' text.
+            (``OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION``): exponential histograms by default, in which
+            a quantile is off by at most 2.8 %, or the buckets of Prometheus' text.
         interval_ms: Time between two exports, in milliseconds (``OTEL_METRIC_EXPORT_INTERVAL``), 60000 by default.
         export_timeout_ms: For one export (``OTEL_METRIC_EXPORT_TIMEOUT``), 30000 by default.
 

@@ -1,4 +1,4 @@
-"""Metrics as a collector receives them over either transport, field by field, and equal to the text of the same moment."""
+"""Metrics as a collector receives them over either transport, field by field, and equal to the text."""
 
 import math
 import os
