@@ -9,7 +9,7 @@ use aerospike_core::{ErrorKind, Key, ResultCode};
 use aerospike_stages::{End, Outcome};
 
 use codes::{classify, decisive};
-pub use codes::{failure_code, failure_in_doubt, is_retryable};
+pub use codes::{failure_class, failure_code, failure_in_doubt, is_retryable};
 use message::describe;
 
 /// The code of failures that no server answered.

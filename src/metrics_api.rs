@@ -1,10 +1,18 @@
-//! The module-level functions about metrics: reading, switching and serving them.
+//! The module-level functions about metrics: reading, switching, serving and exporting them.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aerospike_traces::otlp::reporting;
+use aerospike_traces::settings::metrics::resolve;
+use aerospike_traces::settings::{Asked, Source};
 use pyo3::exceptions::{PyOSError, PyRuntimeWarning};
 use pyo3::prelude::*;
-use pyo3::types::PyModule;
+use pyo3::types::{PyDict, PyModule};
 
 use crate::exceptions::invalid_argument;
+use crate::export::otlp;
 use crate::export::prometheus;
 use crate::export::server;
 use crate::export::text::Format;
@@ -14,6 +22,8 @@ use crate::lanes::call;
 const PORT_VARIABLE: &str = "AEROSPIKE_PY_METRICS_PORT";
 const HOST_VARIABLE: &str = "AEROSPIKE_PY_METRICS_HOST";
 const DEFAULT_HOST: &str = "127.0.0.1";
+/// How long ending an export may take.
+const PATIENCE: Duration = Duration::from_millis(900);
 
 #[pyfunction]
 fn set_metrics_enabled(enabled: bool) {
@@ -59,6 +69,54 @@ fn stop_metrics_server(py: Python<'_>) {
     py.detach(server::stop);
 }
 
+/// Starts exporting metrics; `arguments` stand for variables. Returns the variable that says that nothing is exported.
+#[pyfunction]
+fn _init_metrics_export(
+    py: Python<'_>,
+    arguments: HashMap<String, String>,
+) -> PyResult<Option<&'static str>> {
+    py.detach(|| {
+        let asked = resolve(&Source {
+            arguments: &arguments,
+            environment: &|name| std::env::var(name).ok(),
+        })?;
+        match asked {
+            Asked::On(settings) => reporting::start(*settings, PATIENCE).map(|()| None),
+            Asked::Off(variable) => {
+                reporting::stop(PATIENCE);
+                Ok(Some(variable))
+            }
+        }
+    })
+    .map_err(|error: String| invalid_argument(error))
+}
+
+/// Sends once more and ends exporting. Returns whether that was done, or given up, in time.
+#[pyfunction]
+fn _shutdown_metrics_export(py: Python<'_>) -> bool {
+    py.detach(|| reporting::stop(PATIENCE))
+}
+
+/// What has become of metrics; `None` while none are exported.
+#[pyfunction]
+fn _metrics_export_stats(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
+    let Some((settings, counters)) = py.detach(reporting::state) else {
+        return Ok(None);
+    };
+    let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let stats = PyDict::new(py);
+    stats.set_item("endpoint", &settings.to.endpoint)?;
+    stats.set_item("protocol", settings.to.transport.name())?;
+    stats.set_item("exports", read(&counters.exports))?;
+    stats.set_item("exported_points", read(&counters.points))?;
+    stats.set_item("dropped_export_failed", read(&counters.lost))?;
+    stats.set_item("dropped_rejected", read(&counters.rejected))?;
+    stats.set_item("failures", counters.failures.count())?;
+    let error = counters.failures.last_error();
+    stats.set_item("last_error", error.as_deref())?;
+    Ok(Some(stats))
+}
+
 /// Adds the functions, and does what the environment asks for.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_metrics_enabled, module)?)?;
@@ -66,6 +124,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(get_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(start_metrics_server, module)?)?;
     module.add_function(wrap_pyfunction!(stop_metrics_server, module)?)?;
+    module.add_function(wrap_pyfunction!(_init_metrics_export, module)?)?;
+    module.add_function(wrap_pyfunction!(_shutdown_metrics_export, module)?)?;
+    module.add_function(wrap_pyfunction!(_metrics_export_stats, module)?)?;
+    reporting::set_collect(otlp::collect);
     if let Err(error) = start_if_asked_for(module.py()) {
         warn(module.py(), &error);
     }

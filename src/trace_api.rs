@@ -11,7 +11,8 @@ use aerospike_traces::files::recording::{Recording, Wanted};
 use aerospike_traces::files::rotation::Place;
 use aerospike_traces::frame::{self, Interpreter};
 use aerospike_traces::otlp::exporting::Exporting;
-use aerospike_traces::settings::{self, Asked, Settings, Source, Transport};
+use aerospike_traces::settings::traces::{resolve, Settings};
+use aerospike_traces::settings::{Asked, Source};
 use aerospike_traces::tap;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -35,7 +36,7 @@ fn _init_tracing(
     arguments: HashMap<String, String>,
 ) -> PyResult<Option<&'static str>> {
     py.detach(|| {
-        let asked = settings::resolve(&Source {
+        let asked = resolve(&Source {
             arguments: &arguments,
             environment: &|name| std::env::var(name).ok(),
         })?;
@@ -68,14 +69,8 @@ fn _tracing_stats(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
     let (waiting, full) = exporting.waiting_and_dropped();
     let settings: &Settings = exporting.settings();
     let stats = PyDict::new(py);
-    stats.set_item("endpoint", &settings.endpoint)?;
-    stats.set_item(
-        "protocol",
-        match settings.transport {
-            Transport::Grpc => "grpc",
-            Transport::Http => "http/protobuf",
-        },
-    )?;
+    stats.set_item("endpoint", &settings.to.endpoint)?;
+    stats.set_item("protocol", settings.to.transport.name())?;
     stats.set_item("exported_operations", read(&counters.operations))?;
     stats.set_item("exported_spans", read(&counters.spans))?;
     stats.set_item("waiting", waiting)?;
@@ -85,8 +80,8 @@ fn _tracing_stats(py: Python<'_>) -> PyResult<Option<Bound<'_, PyDict>>> {
     stats.set_item("dropped_late_conversions", read(&counters.orphans))?;
     let over_limit = exporting.tail().map_or(0, |tail| read(&tail.over_limit));
     stats.set_item("dropped_rate_limit", over_limit)?;
-    stats.set_item("failures", read(&counters.failures))?;
-    let error = counters.last_error.load_full();
+    stats.set_item("failures", counters.failures.count())?;
+    let error = counters.failures.last_error();
     stats.set_item("last_error", error.as_deref())?;
     Ok(Some(stats))
 }

@@ -9,7 +9,7 @@ the reference of the API, and an embedded server for tests in :mod:`aerospike_py
 import logging
 from typing import TYPE_CHECKING
 
-from aerospike_py import constants, exception, logs, probes, stages, tracing, types
+from aerospike_py import constants, exception, logs, metrics, probes, stages, tracing, types
 from aerospike_py._aerospike import (
     AsyncClient,
     Client,
@@ -31,6 +31,7 @@ from aerospike_py.async_pool import AsyncPool
 from aerospike_py.constants import *  # noqa: F403
 from aerospike_py.exception import *  # noqa: F403
 from aerospike_py.logs import *  # noqa: F403
+from aerospike_py.metrics import *  # noqa: F403
 from aerospike_py.numpy_batch import NumpyBatchRecords
 from aerospike_py.probes import *  # noqa: F403
 from aerospike_py.stages import *  # noqa: F403
@@ -115,6 +116,7 @@ __all__ = [
 __all__ += constants.__all__
 __all__ += exception.__all__
 __all__ += logs.__all__
+__all__ += metrics.__all__
 __all__ += probes.__all__
 __all__ += stages.__all__
 __all__ += tracing.__all__

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Literal, TypedDict
 
 from aerospike_py import _aerospike
+from aerospike_py._otlp import texts
 from aerospike_py.exception import InvalidArgError
 
 __all__ = [
@@ -154,12 +155,12 @@ def init_tracing(
     given = {
         "endpoint": endpoint,
         "protocol": protocol,
-        "headers": _pairs(headers),
+        "headers": headers,
         "compression": compression,
         "timeout_ms": timeout_ms,
-        "certificate": None if certificate is None else os.fspath(certificate),
+        "certificate": certificate,
         "service_name": service_name,
-        "resource_attributes": _pairs(resource_attributes),
+        "resource_attributes": resource_attributes,
         "sampler": sampler,
         "sampler_arg": sampler_arg,
         "slow_ms": slow_ms,
@@ -169,19 +170,12 @@ def init_tracing(
         "batch_size": batch_size,
         "schedule_delay_ms": schedule_delay_ms,
         "export_timeout_ms": export_timeout_ms,
+        "failures": failures,
+        "override_parent": override_parent,
+        "stage_spans": stage_spans,
     }
-    arguments = {name: str(value) for name, value in given.items() if value is not None}
-    flags = {"failures": failures, "override_parent": override_parent, "stage_spans": stage_spans}
-    arguments.update({name: "true" if value else "false" for name, value in flags.items()})
     _aerospike._describe_interpreter()
-    _aerospike._init_tracing(arguments)
-
-
-def _pairs(mapping: Mapping[str, str] | None) -> str | None:
-    if mapping is None:
-        return None
-    escaped = {name: value.replace("%", "%25").replace(",", "%2C") for name, value in mapping.items()}
-    return ",".join(f"{name}={value}" for name, value in escaped.items())
+    _aerospike._init_tracing(texts(given))
 
 
 def shutdown_tracing() -> None:

@@ -10,9 +10,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use aerospike_stages::observed::{track, Apart};
+use aerospike_stages::observed::{track, Apart, Task};
 use aerospike_stages::track::TrackSlot;
-use aerospike_stages::{current, Event, Stage};
+use aerospike_stages::{attempts, current, Event, Stage};
 
 use crate::whole::whole;
 use crate::{direct, monitor, replies};
@@ -53,8 +53,9 @@ impl std::error::Error for JoinError {}
 /// A spawned task; awaiting it gives the task's result.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
-    inner: Inner<T>,
+    inner: Inner<Task<T>>,
     slot: Option<TrackSlot>,
+    awaited: bool,
 }
 
 #[derive(Debug)]
@@ -75,11 +76,13 @@ where
             JoinHandle {
                 inner: place(tracked),
                 slot: Some(slot),
+                awaited: false,
             }
         }
         Err(future) => JoinHandle {
             inner: place(Apart::new(future)),
             slot: None,
+            awaited: false,
         },
     }
 }
@@ -113,7 +116,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<Task<T>, JoinError>> {
         match &mut self.inner {
             Inner::Runtime(handle) => Pin::new(handle)
                 .poll(cx)
@@ -127,6 +130,9 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !std::mem::replace(&mut self.awaited, true) {
+            attempts::await_task();
+        }
         let polled = self.poll_inner(cx);
         if polled.is_pending() {
             let waiting = current::with(|recorder| {
@@ -140,6 +146,9 @@ impl<T> Future for JoinHandle<T> {
             current::with(|recorder| recorder.adopt(track));
             current::note(Event::JoinReady);
         }
-        polled
+        polled.map(|ended| {
+            attempts::join_task(ended.as_ref().ok().map(|(_, task)| task));
+            ended.map(|(value, _)| value)
+        })
     }
 }

@@ -22,6 +22,12 @@ pub fn failure_code(error: &aerospike_core::Error) -> i32 {
     }
 }
 
+/// The name of the exception that a batch row's failure would be, and the server's code if it answered.
+pub fn failure_class(error: &aerospike_core::Error) -> (&'static str, Option<i32>) {
+    let (kind, code) = classify(error);
+    (kind.exception(), (code != NO_SERVER_CODE).then_some(code))
+}
+
 /// Whether a batch row that failed may have been written all the same.
 ///
 /// The driver calls every write in doubt whose attempts are used up; a server that refused the only

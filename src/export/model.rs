@@ -21,6 +21,7 @@ pub mod label {
     pub const STAGE: &str = "stage";
     pub const OUTCOME: &str = "outcome";
     pub const CLIENT: &str = "client.id";
+    pub const POOL: &str = "db.client.connection.pool.name";
     pub const STATE: &str = "db.client.connection.state";
     pub const DIRECTION: &str = "network.io.direction";
     pub const OVERFLOW: &str = "otel.metric.overflow";
@@ -34,7 +35,9 @@ pub type Label = (&'static str, Cow<'static, str>);
 pub enum Kind {
     /// Only ever grows.
     Counter,
-    /// Goes up and down.
+    /// Goes up and down, and can be added up over processes.
+    UpDown,
+    /// Goes up and down; a sum of several means nothing.
     Gauge,
     /// A distribution.
     Histogram,
@@ -43,8 +46,10 @@ pub enum Kind {
 /// What is measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Nothing; things are counted.
+    /// Nothing: a share, say.
     One,
+    /// Things, named in braces as OpenTelemetry does.
+    Each(&'static str),
     /// Seconds; histograms hold nanoseconds.
     Seconds,
     /// Bytes.
@@ -56,7 +61,17 @@ impl Unit {
     pub fn parts(self) -> f64 {
         match self {
             Unit::Seconds => 1e9,
-            Unit::One | Unit::Bytes => 1.0,
+            Unit::One | Unit::Each(_) | Unit::Bytes => 1.0,
+        }
+    }
+
+    /// As OpenTelemetry writes it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Unit::One => "1",
+            Unit::Each(things) => things,
+            Unit::Seconds => "s",
+            Unit::Bytes => "By",
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn encode(families: &[Family], format: Format) -> String {
 pub fn name_of(family: &Family) -> String {
     let name = underscored(family.name);
     match family.unit {
-        Unit::One => name,
+        Unit::One | Unit::Each(_) => name,
         Unit::Seconds => format!("{name}_seconds"),
         Unit::Bytes => format!("{name}_bytes"),
     }
@@ -66,7 +66,7 @@ impl Encoder<'_> {
         let name = name_of(family);
         let (kind, suffix) = match family.kind {
             Kind::Counter => ("counter", "_total"),
-            Kind::Gauge => ("gauge", ""),
+            Kind::UpDown | Kind::Gauge => ("gauge", ""),
             Kind::Histogram => ("histogram", ""),
         };
         // Here the two formats differ: whether the suffix belongs to the family's name.
@@ -77,7 +77,7 @@ impl Encoder<'_> {
         writeln!(self.text, "# HELP {head} {}", escape_help(&family.help))?;
         writeln!(self.text, "# TYPE {head} {kind}")?;
         let unit = match family.unit {
-            Unit::One => None,
+            Unit::One | Unit::Each(_) => None,
             Unit::Seconds => Some("seconds"),
             Unit::Bytes => Some("bytes"),
         };

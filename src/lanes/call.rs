@@ -105,6 +105,9 @@ impl Call {
     #[inline]
     pub fn attempted(&mut self, attempts: &Attempts) {
         self.node = attempts.node();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.facts.node = self.node;
+        }
     }
 
     /// A stage starts that the bridge knows by itself, unless it already runs.

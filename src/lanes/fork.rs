@@ -8,6 +8,7 @@ use std::sync::{MutexGuard, Once, RwLockWriteGuard};
 use aerospike_rt::net::tally::{lock_book, Book};
 use aerospike_stages::histogram::Counts;
 use aerospike_stages::hold::{hold, Held};
+use aerospike_traces::otlp::reporting;
 use aerospike_traces::tap::{self, Control};
 
 use crate::export::server;
@@ -17,6 +18,7 @@ use crate::lanes::notifier::{lock_notifier, Notifier};
 use crate::lanes::runtime::{lock_running, Running};
 use crate::logs::bridge::{lock_running as lock_logs, Bridging};
 use crate::ops::gauges::{lock_clients, lock_permit_waits, Clients};
+use crate::ops::row_failures::{lock_failures, Failures};
 use crate::probes::control::{self, Running as Probes};
 use crate::probes::observer::{lock_everybody, lock_watchdog, Everybody, Watching};
 use crate::probes::series::{lock_registry, Registry};
@@ -34,6 +36,7 @@ struct Locks {
     _notifier: MutexGuard<'static, Option<Notifier>>,
     _baseline: MutexGuard<'static, Baseline>,
     _traces: MutexGuard<'static, Option<Control>>,
+    _reporting: MutexGuard<'static, reporting::Control>,
     _server: MutexGuard<'static, Option<server::Running>>,
     _probes: MutexGuard<'static, Option<Probes>>,
     _series: MutexGuard<'static, Registry>,
@@ -42,6 +45,7 @@ struct Locks {
     _logs: MutexGuard<'static, Bridging>,
     _clients: MutexGuard<'static, Clients>,
     _permit_waits: MutexGuard<'static, Option<Counts>>,
+    _row_failures: MutexGuard<'static, Failures>,
     _book: MutexGuard<'static, Book>,
     _stages: Held,
 }
@@ -59,6 +63,7 @@ extern "C" fn before_fork() {
         _notifier: lock_notifier(),
         _baseline: lock_baseline(),
         _traces: tap::hold(),
+        _reporting: reporting::hold(),
         _server: server::lock_server(),
         _probes: control::lock_running(),
         _series: lock_registry(),
@@ -67,6 +72,7 @@ extern "C" fn before_fork() {
         _logs: lock_logs(),
         _clients: lock_clients(),
         _permit_waits: lock_permit_waits(),
+        _row_failures: lock_failures(),
         _book: lock_book(),
         _stages: hold(),
     });

@@ -15,6 +15,7 @@ use crate::ops::request::{
     BatchOperateRequest, BatchReadRequest, BatchRemoveRequest, BatchWriteRequest, Reply, RetryInfo,
     Rows, WriteRow,
 };
+use crate::ops::row_failures;
 use crate::ops::session::Session;
 use crate::ops::single::drop_empty_answers;
 
@@ -191,6 +192,7 @@ async fn send(
         .into_iter()
         .map(BatchOperation::into_batch_record)
         .collect();
+    row_failures::count(&records);
     let ended_by = match sent {
         Err(error) if records.iter().any(|row| is_answered(row, &error)) => None,
         Err(error) => return Err(Fault::driver(error).about_namespace(&namespace)),

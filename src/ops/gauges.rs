@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use aerospike_stages::histogram::Counts;
+use aerospike_traces::otlp::reporting;
 
 use crate::ops::limiter::Limiter;
 use crate::ops::session::Session;
@@ -44,6 +45,8 @@ impl Watched {
         let mut clients = lock_clients();
         clients.retain(|(_, client)| client.strong_count() > 0);
         clients.push((generation, Arc::downgrade(&watched)));
+        drop(clients);
+        reporting::go_on_in_child();
         watched
     }
 

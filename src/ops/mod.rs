@@ -9,6 +9,7 @@ pub mod gathered;
 pub mod gauges;
 pub mod limiter;
 pub mod request;
+pub mod row_failures;
 pub mod session;
 pub mod shortage;
 pub mod single;

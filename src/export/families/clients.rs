@@ -9,37 +9,47 @@ use crate::ops::gauges::{self, Watched};
 
 pub fn families(generation: u64) -> Vec<Family> {
     let clients = gauges::clients(generation);
-    let gauge = |name, help| Family::new(name, Unit::One, Kind::Gauge, help);
-    let mut count = gauge(
+    let level = |name, things, help| Family::new(name, Unit::Each(things), Kind::UpDown, help);
+    let mut count = level(
         "db.client.connection.count",
+        "{connection}",
         "Connections of a client to a node, by state. Those being opened or recovered are used.",
     );
-    let mut limit = gauge(
+    let mut limit = level(
         "db.client.connection.max",
+        "{connection}",
         "Connections that a client may have to a node.",
     );
-    let mut in_flight = gauge(
+    let mut in_flight = level(
         "db.client.operations.in_flight",
+        "{operation}",
         "Operations in flight, waiting ones included.",
     );
-    let mut queue = gauge(
+    let mut queue = level(
         "db.client.limiter.pending",
+        "{operation}",
         "Operations that wait for a permit to be in flight; only of clients with a limit.",
     );
-    let mut permits = gauge(
+    let mut permits = level(
         "db.client.limiter.max",
+        "{operation}",
         "Operations that may be in flight; only of clients with a limit.",
     );
     for client in &clients {
         pools(client, &mut count, &mut limit);
-        let level = |level: usize| Value::Level(level as f64);
         in_flight.add(
             labels_of(client),
             Value::Count(u64::from(client.in_flight())),
         );
         if client.limiter.limit() > 0 {
-            queue.add(labels_of(client), level(client.limiter.waiting()));
-            permits.add(labels_of(client), level(client.limiter.limit()));
+            queue.add(
+                labels_of(client),
+                Value::Count(client.limiter.waiting() as u64),
+            );
+            permits.add(
+                labels_of(client),
+                Value::Count(client.limiter.limit() as u64),
+            );
         }
     }
     vec![
@@ -61,6 +71,8 @@ fn pools(client: &Arc<Watched>, count: &mut Family, limit: &mut Family) {
     for node in client.session.client().nodes() {
         let mut labels = labels_of(client);
         let host = node.host();
+        let pool = format!("{}/{}:{}", client.id, host.name, host.port);
+        labels.push((label::POOL, Cow::Owned(pool)));
         labels.push((label::ADDRESS, Cow::Owned(host.name.clone())));
         labels.push((label::PORT, Cow::Owned(host.port.to_string())));
         let gauges = node.pool_gauges();
@@ -76,7 +88,8 @@ fn pools(client: &Arc<Watched>, count: &mut Family, limit: &mut Family) {
 
 fn refusals() -> Family {
     let help = "Operations refused because they waited too long for a permit to be in flight.";
-    Family::new("db.client.limiter.timeouts", Unit::One, Kind::Counter, help)
+    let unit = Unit::Each("{operation}");
+    Family::new("db.client.limiter.timeouts", unit, Kind::Counter, help)
         .count(vec![system()], gauges::refusals())
 }
 

@@ -26,7 +26,7 @@ pub fn families(all: &[Totals]) -> Vec<Family> {
         failed_in(all),
         Family::new(
             "db.client.records.dropped",
-            Unit::One,
+            Unit::Each("{operation}"),
             Kind::Counter,
             "Operations whose record was lost.",
         )
@@ -44,7 +44,7 @@ fn labels_of(totals: &Totals) -> Vec<Label> {
 
 fn durations(all: &[Totals]) -> Family {
     let help = format!(
-        "Duration of operations. A quantile interpolated within its buckets is off by at most {:.0} % from 10 us to 10 s. \
+        "Duration of operations. A quantile interpolated within its buckets is off by at most {:.0} % from 100 us to 1 s. \
          Beyond {CAPACITY} series, what is new is counted under otel_metric_overflow.",
         limits::OPERATION_ERROR * 100.0
     );
@@ -139,7 +139,8 @@ fn target_labels(target: Target) -> Vec<Label> {
 
 fn outcomes(all: &[Totals]) -> Family {
     let help = "Operations by how they ended; not_found is no error.";
-    let mut family = Family::new("db.client.operations", Unit::One, Kind::Counter, help);
+    let unit = Unit::Each("{operation}");
+    let mut family = Family::new("db.client.operations", unit, Kind::Counter, help);
     for totals in all {
         for (outcome, count) in Outcome::ALL.iter().zip(totals.ended) {
             if count > 0 {
@@ -156,7 +157,7 @@ fn batch_sizes(all: &[Totals]) -> Family {
     let help = "Keys per batch.";
     let mut family = Family::new(
         "db.client.operation.batch.size",
-        Unit::One,
+        Unit::Each("{key}"),
         Kind::Histogram,
         help,
     );
@@ -169,7 +170,7 @@ fn batch_sizes(all: &[Totals]) -> Family {
 fn stages(all: &[Totals]) -> Family {
     let help = format!(
         "Time of an operation by internal stage, for operations in which the stage occurred. \
-         A quantile interpolated within its buckets is off by at most {:.1} % from 1 us to 4.3 s.",
+         A quantile interpolated within its buckets is off by at most {:.0} % from 1 us to 4.3 s.",
         limits::STAGE_ERROR * 100.0
     );
     let mut family = Family::new(
@@ -220,7 +221,7 @@ fn failed_in(all: &[Totals]) -> Family {
     let help = "Operations that did not succeed, by the stage they were in; recorded ones only.";
     let mut family = Family::new(
         "db.client.operation.failed_in",
-        Unit::One,
+        Unit::Each("{operation}"),
         Kind::Counter,
         help,
     );

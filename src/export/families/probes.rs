@@ -44,7 +44,7 @@ pub fn families() -> Vec<Family> {
     let help = "Samples of probes that nobody took in time.";
     let dropped = Family::new(
         "db.client.probe.samples.dropped",
-        Unit::One,
+        Unit::Each("{sample}"),
         Kind::Counter,
         help,
     );
@@ -56,6 +56,10 @@ fn family(probe: Probe, rows: &[&Row]) -> Option<Family> {
     let described = probe.describe();
     let unit = match described.unit {
         "seconds" => Unit::Seconds,
+        "tasks" => Unit::Each("{task}"),
+        "parks" => Unit::Each("{park}"),
+        "switches" => Unit::Each("{switch}"),
+        "periods" => Unit::Each("{period}"),
         _ => Unit::One,
     };
     let family = |kind| Some(Family::new(described.metric?, unit, kind, described.help));

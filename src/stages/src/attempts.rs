@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::clock::now_ns;
 use crate::histogram::Counts;
 use crate::node::NodeId;
+use crate::parts;
 
 /// The attempts of one operation or task so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +20,8 @@ pub struct Attempts {
     waits_since: u64,
     node: NodeId,
     several_nodes: bool,
+    /// Tasks that are waited for and have not ended: where they went is not known.
+    unjoined: u16,
     count: u8,
     /// An operation or one of its tasks is polled, not the driver's own affairs.
     scoped: bool,
@@ -43,6 +46,7 @@ impl Attempts {
         waits_since: 0,
         node: NodeId::NONE,
         several_nodes: false,
+        unjoined: 0,
         count: 0,
         scoped: false,
         background: false,
@@ -56,15 +60,20 @@ impl Attempts {
         }
     }
 
-    /// The node that all attempts went to, if it was one.
+    /// The node that all attempts went to, those of joined tasks included, if it was one.
     #[inline]
     #[must_use]
     pub fn node(&self) -> NodeId {
-        if self.several_nodes {
+        if self.several_nodes || self.unjoined > 0 {
             NodeId::NONE
         } else {
             self.node
         }
+    }
+
+    fn went_to(&mut self, node: NodeId) {
+        self.several_nodes |= self.node != NodeId::NONE && self.node != node;
+        self.node = node;
     }
 
     /// Has the attempts of what is polled counted here.
@@ -91,14 +100,51 @@ pub fn begin(node: NodeId) -> bool {
         return false;
     }
     let again = attempts.count > 0;
-    attempts.several_nodes |= again && attempts.node != node;
-    attempts.node = node;
+    attempts.went_to(node);
     attempts.count = attempts.count.saturating_add(1);
     if attempts.waits_since != 0 {
         end_wait(&mut attempts);
     }
     CURRENT.set(attempts);
     again
+}
+
+/// The operation or task that is polled begins to wait for a task that it has spawned.
+pub fn await_task() {
+    let mut attempts = CURRENT.get();
+    attempts.unjoined = attempts.unjoined.saturating_add(1);
+    CURRENT.set(attempts);
+}
+
+/// A task that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct EndedTask {
+    /// Its attempts.
+    pub attempts: Attempts,
+    /// Nanoseconds from being spawned to its end.
+    pub nanos: u64,
+}
+
+/// The task has ended, if it could tell how; a task that panicked or was aborted cannot, and where it went will never be
+/// known.
+pub fn join_task(ended: Option<&EndedTask>) {
+    let Some(EndedTask {
+        attempts: task,
+        nanos,
+    }) = ended
+    else {
+        return;
+    };
+    let mut attempts = CURRENT.get();
+    if attempts.scoped {
+        parts::add(task.node(), *nanos);
+    }
+    attempts.unjoined = attempts.unjoined.saturating_sub(1);
+    attempts.several_nodes |= task.several_nodes || task.unjoined > 0;
+    if task.node != NodeId::NONE {
+        attempts.went_to(task.node);
+    }
+    CURRENT.set(attempts);
 }
 
 #[cold]
@@ -183,6 +229,39 @@ mod tests {
         let mut operation = Attempts::default();
         let mut task = operation.scope(Attempts::of_task);
         assert!(!task.scope(|| begin(NodeId::NONE)) && task.scope(|| begin(NodeId::NONE)));
+    }
+
+    #[test]
+    fn tasks_that_are_waited_for_say_where_they_went() {
+        let (one, two) = (NodeId::intern("attempts:4"), NodeId::intern("attempts:5"));
+        let task_to = |node| {
+            let mut task = Attempts::of_task();
+            task.scope(|| begin(node));
+            EndedTask {
+                attempts: task,
+                nanos: 1_000,
+            }
+        };
+        let mut operation = Attempts::default();
+        operation.scope(|| {
+            await_task();
+            await_task();
+            join_task(Some(&task_to(one)));
+        });
+        assert_eq!(operation.node(), NodeId::NONE, "one of them has not ended");
+        operation.scope(|| join_task(Some(&task_to(one))));
+        assert_eq!(operation.node(), one);
+        let mut again = operation;
+        again.scope(|| {
+            await_task();
+            join_task(Some(&task_to(two)));
+        });
+        assert_eq!(again.node(), NodeId::NONE, "they went to two");
+        operation.scope(|| {
+            await_task();
+            join_task(None);
+        });
+        assert_eq!(operation.node(), NodeId::NONE, "one of them could not tell");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Cells {
     ) {
         let mut ended = Ended {
             stages: None,
-            node: NodeId::NONE,
+            node: recorder.facts.node,
             wall: ending.wall,
             target: recorder.facts.subject.target,
             end,

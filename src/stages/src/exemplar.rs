@@ -53,7 +53,7 @@ pub fn offer(
     let target = recorder.facts.subject.target;
     let key = Key::new(
         target,
-        node.unwrap_or_default(),
+        node.unwrap_or(recorder.facts.node),
         PackedEnd::of(end),
         false,
         false,

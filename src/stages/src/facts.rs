@@ -1,6 +1,7 @@
 //! What is known of an operation besides its time: what it was about, how much went over the wire,
 //! how it ended.
 
+use crate::node::NodeId;
 use crate::operation::Outcome;
 use crate::target::Target;
 
@@ -48,6 +49,8 @@ pub struct Subject {
 pub struct Facts {
     /// What it is about.
     pub subject: Subject,
+    /// The node that all its attempts went to; none if it was several, or is not known.
+    pub node: NodeId,
     /// Bytes that went to the cluster.
     pub bytes_sent: u64,
     /// Bytes that came back.

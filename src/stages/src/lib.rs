@@ -21,6 +21,7 @@ pub mod invariants;
 pub mod node;
 pub mod observed;
 pub mod operation;
+pub mod parts;
 mod pending;
 pub mod recorder;
 pub mod series;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use pin_project_lite::pin_project;
 
-use crate::attempts::Attempts;
+use crate::attempts::{Attempts, EndedTask};
 use crate::clock::now_ns;
 use crate::collector;
 use crate::current;
@@ -216,6 +216,7 @@ pin_project! {
         #[pin]
         future: F,
         poller: Poller,
+        spawned: u64,
         slot: TrackSlot,
     }
 }
@@ -229,13 +230,15 @@ pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
     let started = current::with(|recorder| {
         let slot = TrackSlot::default();
         recorder.remember(slot.clone());
-        (recorder.start_track(now_ns()), slot)
+        let spawned = now_ns();
+        (recorder.start_track(spawned), spawned, slot)
     });
     match started {
-        Some((recorder, slot)) => Ok((
+        Some((recorder, spawned, slot)) => Ok((
             Tracked {
                 future,
                 poller: Poller::new(Some(Box::new(recorder))),
+                spawned,
                 slot: slot.clone(),
             },
             slot,
@@ -249,6 +252,7 @@ pin_project! {
     pub struct Apart<F> {
         #[pin]
         future: F,
+        spawned: u64,
         attempts: Attempts,
     }
 }
@@ -258,34 +262,50 @@ impl<F> Apart<F> {
     pub fn new(future: F) -> Self {
         Apart {
             future,
+            spawned: now_ns(),
             attempts: Attempts::of_task(),
         }
     }
 }
 
-impl<F: Future> Future for Apart<F> {
-    type Output = F::Output;
+/// What a task ends with: its value, and what is known of it.
+pub type Task<T> = (T, EndedTask);
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+fn ended(attempts: Attempts, spawned: u64, at: u64) -> EndedTask {
+    EndedTask {
+        attempts,
+        nanos: at.saturating_sub(spawned),
+    }
+}
+
+impl<F: Future> Future for Apart<F> {
+    type Output = Task<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.attempts.scope(|| this.future.poll(cx))
+        let polled = this.attempts.scope(|| this.future.poll(cx));
+        let (attempts, spawned) = (*this.attempts, *this.spawned);
+        polled.map(|value| (value, ended(attempts, spawned, now_ns())))
     }
 }
 
 impl<F: Future> Future for Tracked<F> {
-    type Output = F::Output;
+    type Output = Task<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let future = this.future;
         let result = this.poller.poll(cx, |cx| future.poll(cx));
+        let mut at = 0;
         if result.is_ready() {
+            at = now_ns();
             if let Some(recorder) = this.poller.recorder.take() {
-                this.slot.put(recorder.into_track(now_ns()));
+                this.slot.put(recorder.into_track(at));
             }
         } else if let Some(recorder) = &this.poller.recorder {
             this.slot.publish(recorder.stage(), recorder.node());
         }
-        result
+        let (attempts, spawned) = (this.poller.attempts, *this.spawned);
+        result.map(|value| (value, ended(attempts, spawned, at)))
     }
 }

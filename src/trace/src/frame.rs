@@ -1,11 +1,14 @@
 //! What ran where: the frame around a recording, and how the recorder's clock relates to the calendar.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aerospike_stages::{clock, Stage};
+use arc_swap::ArcSwapOption;
 use serde_json::{json, Value};
+
+use crate::{fork, random};
 
 /// What only the bridge knows.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +113,36 @@ pub fn unix_offset_ns() -> i64 {
     tightest.map_or(0, |(_, offset)| offset)
 }
 
+static INSTANCE: ArcSwapOption<(u64, String)> = ArcSwapOption::const_empty();
+
+/// What tells this process from every other one that sends under the same service's name; a forked child has one of
+/// its own.
+#[must_use]
+pub fn instance() -> String {
+    let generation = fork::generation();
+    if let Some(known) = INSTANCE.load_full() {
+        if known.0 == generation {
+            return known.1.clone();
+        }
+    }
+    let (high, low) = (random::next(), random::next());
+    // A UUID of the random kind: two of its digits say so.
+    let name = format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    );
+    INSTANCE.rcu(|present| match present {
+        Some(present) if present.0 == generation => Some(present.clone()),
+        _ => Some(Arc::new((generation, name.clone()))),
+    });
+    let known = INSTANCE.load_full();
+    known.map_or(name, |known| known.1.clone())
+}
+
 /// The machine's name.
 #[must_use]
 pub fn host() -> String {
@@ -198,6 +231,14 @@ mod tests {
         saw_event_loop(EventLoop::of_package("uvloop"));
         saw_event_loop(EventLoop::of_package("trio_asyncio"));
         assert_eq!(frame()["event_loops"], json!(["uvloop", "other"]));
+    }
+
+    #[test]
+    fn a_process_has_one_name() {
+        let name = instance();
+        assert_eq!(name, instance());
+        assert_eq!((name.len(), &name[14..15]), (36, "4"));
+        assert!(name[19..20].contains(['8', '9', 'a', 'b']));
     }
 
     #[test]

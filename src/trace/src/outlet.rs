@@ -2,17 +2,16 @@
 //! does not fit is dropped and counted. The thread looks by itself a few times a second and is woken early only when
 //! the queue is half full, so that an operation costs no system call.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 
 use crate::ended::Ended;
 use crate::fork;
+use crate::worker::{Calls, Worker};
 
 /// How much memory the operations of one queue may take.
 const MOST_BYTES: usize = 32 << 20;
@@ -25,12 +24,7 @@ pub struct Queue {
     spare: ArrayQueue<Box<Ended>>,
     bytes: AtomicUsize,
     dropped: AtomicU64,
-    /// The consumer has been woken and has not looked yet.
-    woken: AtomicBool,
-    consumer: Mutex<Option<Thread>>,
-    stop: Mutex<Option<Instant>>,
-    stopping: AtomicBool,
-    stop_told: tokio::sync::Notify,
+    calls: Arc<Calls>,
 }
 
 impl Queue {
@@ -42,11 +36,7 @@ impl Queue {
             spare: ArrayQueue::new(capacity.clamp(1, 1024)),
             bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-            woken: AtomicBool::new(false),
-            consumer: Mutex::new(None),
-            stop: Mutex::new(None),
-            stopping: AtomicBool::new(false),
-            stop_told: tokio::sync::Notify::new(),
+            calls: Arc::default(),
         }
     }
 
@@ -54,7 +44,7 @@ impl Queue {
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
         if self.waiting.is_full() || self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            self.wake();
+            self.calls.wake();
             return false;
         }
         let mut copy = self.spare.pop().unwrap_or_default();
@@ -67,24 +57,9 @@ impl Queue {
             return false;
         }
         if self.waiting.len() * 2 >= self.waiting.capacity() {
-            self.wake();
+            self.calls.wake();
         }
         true
-    }
-
-    fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            if let Ok(consumer) = self.consumer.try_lock() {
-                if let Some(consumer) = consumer.as_ref() {
-                    consumer.unpark();
-                }
-            }
-        }
-    }
-
-    /// Has the consumer look now.
-    pub fn look(&self) {
-        self.wake();
     }
 
     /// Takes the oldest out.
@@ -121,109 +96,39 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// The consumer's: sleeps until there is much to do, it is asked to stop, or the time has passed.
+    /// How the thread that empties it is reached.
+    #[must_use]
+    pub fn calls(&self) -> &Arc<Calls> {
+        &self.calls
+    }
+
+    /// The thread's: sleeps until there is much to do, it is asked to stop, or the time has passed.
     pub fn sleep(&self, at_most: Duration) {
-        self.woken.store(false, Ordering::Release);
-        if !self.is_stopping() && self.waiting.len() * 2 < self.waiting.capacity() {
-            std::thread::park_timeout(at_most);
-        }
+        self.calls.sleep(at_most, || {
+            self.waiting.len() * 2 >= self.waiting.capacity()
+        });
     }
 
-    /// Whether the consumer was asked to stop.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// When the consumer has to be done, if it was asked to stop.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends some time before the deadline, once the consumer was asked to stop; for ever pending before.
-    pub async fn out_of_time(&self) {
-        loop {
-            let told = self.stop_told.notified();
-            if let Some(deadline) = self.deadline() {
-                tokio::time::sleep_until(deadline.into()).await;
-                return;
-            }
-            told.await;
-        }
-    }
-
-    fn stop(&self, deadline: Instant) {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
-        self.stopping.store(true, Ordering::Release);
-        self.stop_told.notify_one();
-        if let Ok(consumer) = self.consumer.lock() {
-            if let Some(consumer) = consumer.as_ref() {
-                consumer.unpark();
-            }
-        }
-    }
-}
-
-/// A thread that empties a queue.
-pub struct Consumer {
-    queue: Arc<Queue>,
-    done: Mutex<Receiver<()>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Consumer {
-    /// Starts the thread.
+    /// Starts a thread that empties it.
     ///
     /// # Errors
     /// What the system says if it does not give a thread.
-    pub fn start(
+    pub fn emptied_by(
+        self: Arc<Self>,
         name: &str,
-        queue: Arc<Queue>,
         run: impl FnOnce(&Queue) + Send + 'static,
-    ) -> std::io::Result<Consumer> {
-        let (finished, done): (SyncSender<()>, _) = std::sync::mpsc::sync_channel(1);
-        let its_queue = queue.clone();
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                block_signals();
-                *its_queue
-                    .consumer
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
-                run(&its_queue);
-                let _ = finished.try_send(());
-            })?;
-        Ok(Consumer {
-            queue,
-            done: Mutex::new(done),
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Asks the thread to empty the queue and end. Returns whether it did in time.
-    pub fn stop(&self, patience: Duration) -> bool {
-        let margin = patience / 8;
-        self.queue
-            .stop(Instant::now() + patience.saturating_sub(margin));
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = done.recv_timeout(patience).is_ok();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (true, Some(thread)) = (ended, thread.take()) {
-            let _ = thread.join();
-        }
-        ended
+    ) -> std::io::Result<Worker> {
+        Worker::start(name, self.calls.clone(), move || run(&self))
     }
 }
 
 /// Starts a thread that empties the queue.
-type Start = dyn Fn(Arc<Queue>) -> std::io::Result<Consumer> + Send + Sync;
+type Start = dyn Fn(Arc<Queue>) -> std::io::Result<Worker> + Send + Sync;
 
 struct Running {
     queue: Arc<Queue>,
     /// `None` if there is no thread to be had.
-    consumer: Option<Consumer>,
+    worker: Option<Worker>,
 }
 
 /// A queue with its thread, started anew in the child of a fork when it is first used there.
@@ -241,12 +146,12 @@ impl Outlet {
     /// What the system says if it does not give a thread.
     pub fn start(
         capacity: usize,
-        start: impl Fn(Arc<Queue>) -> std::io::Result<Consumer> + Send + Sync + 'static,
+        start: impl Fn(Arc<Queue>) -> std::io::Result<Worker> + Send + Sync + 'static,
     ) -> std::io::Result<Outlet> {
         let queue = Arc::new(Queue::new(capacity));
-        let consumer = Some(start(queue.clone())?);
+        let worker = Some(start(queue.clone())?);
         Ok(Outlet {
-            running: ArcSwap::from_pointee(Running { queue, consumer }),
+            running: ArcSwap::from_pointee(Running { queue, worker }),
             generation: AtomicU64::new(fork::generation()),
             capacity,
             start: Box::new(start),
@@ -270,10 +175,10 @@ impl Outlet {
             return;
         }
         let queue = Arc::new(Queue::new(self.capacity));
-        let consumer = (self.start)(queue.clone())
+        let worker = (self.start)(queue.clone())
             .map_err(|error| log::warn!("traces stop: this child process gets no thread: {error}"))
             .ok();
-        let parents = self.running.swap(Arc::new(Running { queue, consumer }));
+        let parents = self.running.swap(Arc::new(Running { queue, worker }));
         std::mem::forget(parents);
     }
 
@@ -296,19 +201,9 @@ impl Outlet {
         }
         let running = self.running.load_full();
         running
-            .consumer
+            .worker
             .as_ref()
-            .is_none_or(|consumer| consumer.stop(patience))
-    }
-}
-
-/// Signals are for the application's threads: one of ours must not take those that Python waits for.
-fn block_signals() {
-    // SAFETY: the set is initialised by sigfillset before it is read, and only this thread's mask changes.
-    unsafe {
-        let mut all = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
+            .is_none_or(|worker| worker.stop(patience))
     }
 }
 
@@ -345,36 +240,27 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_that_hangs_does_not_keep_who_stops_it() {
-        let queue = Arc::new(Queue::new(4));
-        let hanging = Consumer::start("hangs", queue, |_| {
-            std::thread::sleep(Duration::from_secs(30))
-        });
-        let began = Instant::now();
-        assert!(!hanging.unwrap().stop(Duration::from_millis(100)));
-        assert!(began.elapsed() < Duration::from_secs(5));
-    }
-
-    #[test]
-    fn a_full_queue_wakes_its_consumer() {
+    fn a_full_queue_wakes_its_thread() {
         let queue = Arc::new(Queue::new(8));
         let (seen, all) = std::sync::mpsc::channel();
-        let consumer = Consumer::start("eats", queue.clone(), move |queue| {
-            while !queue.is_stopping() {
-                queue.sleep(Duration::from_secs(60));
-                while let Some(copy) = queue.take() {
-                    let _ = seen.send(copy.origin.id);
-                    queue.give_back(copy);
+        let eating = queue
+            .clone()
+            .emptied_by("eats", move |queue| {
+                while !queue.calls().is_stopping() {
+                    queue.sleep(Duration::from_secs(60));
+                    while let Some(copy) = queue.take() {
+                        let _ = seen.send(copy.origin.id);
+                        queue.give_back(copy);
+                    }
                 }
-            }
-        })
-        .unwrap();
+            })
+            .unwrap();
         for number in 0..4 {
             assert!(queue.put(|ended| ended.origin.id = number));
         }
         for number in 0..4 {
             assert_eq!(all.recv_timeout(Duration::from_secs(20)), Ok(number));
         }
-        assert!(consumer.stop(Duration::from_secs(20)));
+        assert!(eating.stop(Duration::from_secs(20)));
     }
 }

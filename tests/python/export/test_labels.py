@@ -5,6 +5,7 @@ import time
 
 import aerospike_py
 import pytest
+from aerospike_py.testing import EmbeddedServer
 from scraping import DURATION, Metrics
 
 pytestmark = pytest.mark.embedded
@@ -71,11 +72,56 @@ def test_a_batch_is_labelled_as_what_it_is(client, shared_node, growth, fresh_se
     assert {own["db_collection_name"] for own in sets} == {fresh_set, "_several"}
     for own in sets:
         labels = {"db_namespace": "test", "db_collection_name": own["db_collection_name"]}
-        # Its parts may go to several nodes.
-        assert own == {**labels, "db_system_name": "aerospike", "db_operation_name": "batch_read", "lane": client.lane}
+        # There is one node.
+        assert own == expected(client, shared_node, "batch_read", **labels)
     size = {"db_operation_name": "batch_read", "lane": client.lane}
     assert grown.of("db_client_operation_batch_size_sum", **size) == 12
     assert grown.of("db_client_operation_batch_size_bucket", le="5.0", **size) == 1
+
+
+@pytest.fixture(scope="module")
+def three_nodes():
+    with EmbeddedServer(nodes=3, process=True) as server:
+        yield server
+
+
+PARTS = "db_client_batch_node_duration_seconds"
+FAILED_ROWS = "db_client_batch_rows_failed_total"
+
+
+def test_a_batch_has_the_node_that_it_went_to_if_it_was_one(three_nodes, connect, growth, many):
+    client = connect(three_nodes.config())
+    by_node = {}
+    for key in many:
+        client.put(key, {"n": 1})
+    for own in growth().label_sets(COUNT, db_operation_name="put", db_collection_name=many[0][1]):
+        by_node[own["server_port"]] = own["server_address"]
+    assert len(by_node) == 3
+    client.batch_read(many)
+    (several,) = growth().label_sets(COUNT, db_operation_name="batch_read", lane=client.lane)
+    assert not {"server_address", "server_port"} & set(several)
+    grown = growth()
+    for port in by_node:
+        assert grown.of(f"{PARTS}_count", server_port=port) == 1
+    # A single key takes another way through the driver.
+    client.batch_read(many[:1])
+    (one,) = [own for own in growth().label_sets(COUNT, db_operation_name="batch_read") if "server_port" in own]
+    assert one["server_port"] in by_node
+
+
+def test_rows_of_a_batch_that_fail_are_counted_by_node(three_nodes, connect, growth, many):
+    client = connect(three_nodes.config())
+    client.batch_write([(key, {"n": 1}) for key in many])
+    client.batch_read([*many, ("test", many[0][1], "missing")])
+    assert not growth().of(FAILED_ROWS)
+    with three_nodes.fault("error=8", node=1, command="batch_read"):
+        answered = client.batch_read(many)
+    failed = sum(1 for record in answered.batch_records if record.result == 8)
+    grown = growth()
+    ((host, port),) = {(own["server_address"], own["server_port"]) for own in grown.label_sets(FAILED_ROWS)}
+    assert (host, int(port)) == three_nodes.hosts[1]
+    assert grown.of(FAILED_ROWS, db_response_status_code="8", error_type="ServerError") >= 1
+    assert grown.of(FAILED_ROWS) <= max(failed, 1)
 
 
 def test_what_is_about_no_record_has_no_names(client, growth):

@@ -121,7 +121,7 @@ def test_it_scrapes_and_its_quantiles_are_those_of_the_snapshot(prometheus, shar
         grown = f"{buckets} - ({buckets} @ {began:.3f} or 0 * {buckets})"
         ((_, seconds),) = prometheus.query(f"histogram_quantile({quantile}, sum by (le) ({grown}))")
         # The stated error of the buckets, and that of the snapshot.
-        assert seconds * 1e9 == pytest.approx(expected, rel=0.145), quantile
+        assert seconds * 1e9 == pytest.approx(expected, rel=0.22), quantile
     assert prometheus.query("up{job='client'}")[0][1] == 1
     for family in ("db_client_connection_count", "db_client_network_io_bytes_total", "db_client_operations_in_flight"):
         assert prometheus.query(f"sum({family})"), family

@@ -16,8 +16,10 @@ def clean_slate(monkeypatch):
         if name.startswith(("OTEL_", "AEROSPIKE_PY_TRACE")):
             monkeypatch.delenv(name)
     assert aerospike_py.tracing_stats() is None
+    assert aerospike_py.metrics_export_stats() is None
     yield
     aerospike_py.shutdown_tracing()
+    aerospike_py.shutdown_metrics_export()
     aerospike_py.set_internal_stage_metrics_enabled(False)
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metric_messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 
 PATIENCE_SECONDS = 30
@@ -34,6 +35,26 @@ class Received:
         self.links = list(span.links)
 
 
+class ReceivedPoint:
+    """One data point of a metric with what was said around it."""
+
+    def __init__(self, resource, scope, metric, point):
+        self.resource = plain(resource.attributes)
+        self.scope = scope
+        self.name = metric.name
+        self.unit = metric.unit
+        self.description = metric.description
+        self.kind = metric.WhichOneof("data")
+        self.data = getattr(metric, self.kind)
+        self.attributes = plain(point.attributes)
+        self.point = point
+
+    @property
+    def number(self):
+        """The value of a point that is no distribution."""
+        return getattr(self.point, self.point.WhichOneof("value"))
+
+
 def plain(attributes):
     """Attributes as a dictionary."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
@@ -45,6 +66,7 @@ class Collector:
     def __init__(self):
         self._lock = threading.Condition()
         self.spans = []
+        self.reports = []
         self.headers = []
 
     def take(self, request, headers):
@@ -54,6 +76,31 @@ class Collector:
                 for scope in resource.scope_spans:
                     self.spans += [Received(resource.resource, scope.scope, span) for span in scope.spans]
             self._lock.notify_all()
+
+    def take_metrics(self, request, headers):
+        points = [
+            ReceivedPoint(resource.resource, scope.scope, metric, point)
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in getattr(metric, metric.WhichOneof("data")).data_points
+        ]
+        with self._lock:
+            self.headers.append(headers)
+            self.reports.append(points)
+            self._lock.notify_all()
+
+    def points(self, name, **attributes):
+        """The points of a metric in the last report that have these attributes, dots written as underscores."""
+        with self._lock:
+            last = self.reports[-1]
+        wanted = set(attributes.items())
+        return [
+            point
+            for point in last
+            if point.name == name
+            and wanted <= {(attribute.replace(".", "_"), value) for attribute, value in point.attributes.items()}
+        ]
 
     def roots(self):
         """The spans of operations."""
@@ -83,6 +130,7 @@ class HttpCollector(Collector):
     def __init__(self):
         super().__init__()
         self.behaviour = "take"
+        self.answer = messages.ExportTraceServiceResponse()
         self.requests = 0
         collector = self
 
@@ -98,10 +146,13 @@ class HttpCollector(Collector):
                 if status == 200:
                     if self.headers.get("Content-Encoding") == "gzip":
                         body = gzip.decompress(body)
-                    request = messages.ExportTraceServiceRequest.FromString(body)
                     headers = {name.lower(): value for name, value in self.headers.items()}
-                    collector.take(request, {**headers, ":path": self.path})
-                answer = messages.ExportTraceServiceResponse().SerializeToString()
+                    headers[":path"] = self.path
+                    if self.path.endswith("/v1/metrics"):
+                        collector.take_metrics(metric_messages.ExportMetricsServiceRequest.FromString(body), headers)
+                    else:
+                        collector.take(messages.ExportTraceServiceRequest.FromString(body), headers)
+                answer = collector.answer.SerializeToString()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", str(len(answer)))
@@ -130,6 +181,7 @@ class GrpcCollector(Collector):
 
     def __init__(self):
         import grpc
+        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metric_services
         from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as services
 
         super().__init__()
@@ -142,7 +194,15 @@ class GrpcCollector(Collector):
                 collector.take(request, dict(context.invocation_metadata()))
                 return messages.ExportTraceServiceResponse()
 
+        class MetricService(metric_services.MetricsServiceServicer):
+            def Export(  # noqa: N802 - the name that gRPC calls
+                self, request, context
+            ):
+                collector.take_metrics(request, dict(context.invocation_metadata()))
+                return metric_messages.ExportMetricsServiceResponse()
+
         self._server = grpc.server(ThreadPoolExecutor(4))
+        metric_services.add_MetricsServiceServicer_to_server(MetricService(), self._server)
         services.add_TraceServiceServicer_to_server(Service(), self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()

@@ -13,7 +13,7 @@ use crate::ended::Ended;
 use crate::files::probes::{self, Sample};
 use crate::files::rotation::{Content, Files, Place};
 use crate::files::rows::Rows;
-use crate::outlet::{Consumer, Outlet, Queue};
+use crate::outlet::{Outlet, Queue};
 use crate::random;
 use crate::sampling::Limit;
 
@@ -89,7 +89,7 @@ impl Recording {
         let start = move |queue: Arc<Queue>| {
             let files = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             let (wanted, counters, samples) = work.clone();
-            Consumer::start("aerospike-trace", queue, move |queue| {
+            queue.emptied_by("aerospike-trace", move |queue| {
                 run(queue, &wanted, files, &counters, &samples);
             })
         };
@@ -165,7 +165,7 @@ impl Recording {
             if self.counters.ended.load(Ordering::Relaxed) || began.elapsed() > patience {
                 return false;
             }
-            self.outlet.queue().look();
+            self.outlet.queue().calls().wake();
             std::thread::sleep(Duration::from_millis(2));
         }
         true
@@ -224,7 +224,7 @@ impl Writing<'_> {
     fn work(&mut self, queue: &Queue) -> Result<(), ArrowError> {
         let mut written = Instant::now();
         loop {
-            let stopping = queue.is_stopping();
+            let stopping = queue.calls().is_stopping();
             let asked = self.counters.asked.load(Ordering::Acquire);
             self.take_in(queue)?;
             let due = written.elapsed() >= FLUSHED;

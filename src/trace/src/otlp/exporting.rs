@@ -1,22 +1,22 @@
 //! The thread that sends spans. It takes operations out of its queue, makes spans of them and sends those; whatever the
 //! collector does, operations go on, and what could not be sent is counted and said once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::runtime::Runtime;
 
 use crate::ended::Ended;
 use crate::frame;
+use crate::otlp::delivery::{deliver, runtime, Failures};
+use crate::otlp::exporter::exporter;
 use crate::otlp::spans::Spans;
-use crate::otlp::transport;
-use crate::outlet::{Consumer, Outlet, Queue};
+use crate::outlet::{Outlet, Queue};
 use crate::sampling::{Limit, Sampler, Tail};
-use crate::settings::Settings;
+use crate::settings::traces::Settings;
 use crate::slow::Percentiles;
 
 /// How often percentiles are looked at, and how often they forget.
@@ -30,18 +30,14 @@ pub struct Counters {
     pub operations: AtomicU64,
     /// Spans that were sent.
     pub spans: AtomicU64,
-    /// Requests that failed.
-    pub failures: AtomicU64,
     /// Operations in requests that failed.
     pub lost: AtomicU64,
     /// Operations that were still waiting when the time for shutting down was over.
     pub left: AtomicU64,
     /// Conversions whose operation is no longer remembered, so that nobody knows where their span belongs.
     pub orphans: AtomicU64,
-    /// What the last failure said.
-    pub last_error: ArcSwapOption<String>,
-    /// The collector did not take the last request, and that has been said.
-    failing: AtomicBool,
+    /// Requests that failed.
+    pub failures: Failures,
 }
 
 /// An exporter at work.
@@ -60,7 +56,7 @@ impl Exporting {
     pub fn start(settings: Settings) -> Result<Arc<Exporting>, String> {
         // What is wrong with the settings has to be said to the caller, not by the thread.
         let trial = runtime().map_err(|error| error.to_string())?;
-        trial.block_on(async { transport::exporter(&settings).map(drop) })?;
+        trial.block_on(async { exporter(&settings.to).map(drop) })?;
         drop(trial);
         let tail = settings.tail.map(|tail| {
             Arc::new(Tail {
@@ -75,7 +71,7 @@ impl Exporting {
         let work = (settings.clone(), tail.clone(), counters.clone());
         let start = move |queue: Arc<Queue>| {
             let (settings, tail, counters) = work.clone();
-            Consumer::start("aerospike-otlp", queue, move |queue| {
+            queue.emptied_by("aerospike-otlp", move |queue| {
                 run(queue, &settings, tail.as_deref(), &counters);
             })
         };
@@ -134,22 +130,16 @@ impl Exporting {
     }
 }
 
-fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-}
-
 fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Counters) {
     let made = runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| {
-            let exporter = runtime.block_on(async { transport::exporter(settings) })?;
+            let exporter = runtime.block_on(async { exporter(&settings.to) })?;
             Ok((runtime, exporter))
         });
     match made {
         Ok((runtime, exporter)) => {
-            let worker = Worker {
+            let sending = Sending {
                 queue,
                 settings,
                 counters,
@@ -157,7 +147,7 @@ fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Count
                 exporter: &exporter,
                 spans: Spans::new(settings.stages, frame::interpreter().client_version),
             };
-            worker.work(tail);
+            sending.work(tail);
             // A name that is still being looked up must not keep anybody.
             runtime.shutdown_background();
         }
@@ -165,7 +155,7 @@ fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Count
     }
 }
 
-struct Worker<'a> {
+struct Sending<'a> {
     queue: &'a Queue,
     settings: &'a Settings,
     counters: &'a Counters,
@@ -174,13 +164,13 @@ struct Worker<'a> {
     spans: Spans,
 }
 
-impl Worker<'_> {
+impl Sending<'_> {
     fn work(mut self, tail: Option<&Tail>) {
         let percentiles = tail.and_then(|tail| tail.percentiles.as_ref());
         let (mut sent, mut renewed, mut forgotten) =
             (Instant::now(), Instant::now(), Instant::now());
         loop {
-            let stopping = self.queue.is_stopping();
+            let stopping = self.queue.calls().is_stopping();
             let due = sent.elapsed() >= self.settings.delay || self.is_much();
             if stopping || due {
                 self.send_all();
@@ -226,7 +216,7 @@ impl Worker<'_> {
                 }
                 self.queue.give_back(ended);
             }
-            if self.is_out_of_time() {
+            if self.queue.calls().is_out_of_time() {
                 let left = operations + rest as u64;
                 self.counters.left.fetch_add(left, Ordering::Relaxed);
                 return;
@@ -237,34 +227,23 @@ impl Worker<'_> {
         }
     }
 
-    fn is_out_of_time(&self) -> bool {
-        self.queue
-            .deadline()
-            .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
     fn send(&self, batch: Vec<SpanData>, operations: u64) {
         let spans = batch.len() as u64;
         let sending = async {
-            tokio::select! {
-                biased;
-                sent = self.exporter.export(batch) => sent.map_err(|error| error.to_string()),
-                () = tokio::time::sleep(self.settings.export_timeout) => {
-                    Err(format!("no answer within {:?}", self.settings.export_timeout))
-                }
-                () = self.queue.out_of_time() => Err("no answer before the shutdown".to_owned()),
-            }
+            let sent = self.exporter.export(batch).await;
+            sent.map_err(|error| error.to_string())
         };
-        match self.runtime.block_on(sending) {
+        let calls = self.queue.calls();
+        match deliver(self.runtime, calls, self.settings.export_timeout, sending) {
             Ok(()) => {
                 self.counters
                     .operations
                     .fetch_add(operations, Ordering::Relaxed);
                 self.counters.spans.fetch_add(spans, Ordering::Relaxed);
-                self.counters.failing.store(false, Ordering::Relaxed);
+                self.counters.failures.end();
             }
             Err(error) => {
-                let to = &self.settings.endpoint;
+                let to = &self.settings.to.endpoint;
                 self.counters
                     .fail(operations, format!("cannot send spans to {to}: {error}"));
             }
@@ -274,14 +253,11 @@ impl Worker<'_> {
 
 impl Counters {
     fn fail(&self, operations: u64, error: String) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
         self.lost.fetch_add(operations, Ordering::Relaxed);
-        if !self.failing.swap(true, Ordering::Relaxed) {
-            log::warn!(
-                "{error}; operations go on, their spans are dropped and counted (tracing_stats()); \
-                 check that the collector runs and OTEL_EXPORTER_OTLP_ENDPOINT"
-            );
-        }
-        self.last_error.store(Some(Arc::new(error)));
+        self.failures.add(
+            error,
+            "operations go on, their spans are dropped and counted (tracing_stats()); \
+             check that the collector runs and OTEL_EXPORTER_OTLP_ENDPOINT",
+        );
     }
 }

@@ -1,6 +1,9 @@
-//! Spans over OTLP: what an operation looks like as spans ([`spans`]), the exporter for each transport ([`transport`])
-//! and the thread that feeds it ([`exporting`]).
+//! Signals for a collector, over OTLP: spans of operations, and metrics.
 
+pub mod delivery;
+mod exporter;
 pub mod exporting;
+pub mod metrics;
+pub mod reporting;
 pub mod spans;
-pub mod transport;
+mod transport;

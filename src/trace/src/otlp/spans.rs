@@ -105,12 +105,15 @@ impl Spans {
         }
     }
 
-    /// `batch_read users`: the operation, and the set or else the namespace.
+    /// `batch_read users`: the operation, and the set, or else the namespace, or else the node if it was one.
     fn name(&mut self, ended: &Ended) -> Cow<'static, str> {
         let operation = ended.origin.operation.name();
         match self.words.place(ended.facts.subject.target) {
             (_, Some(target)) | (Some(target), None) => format!("{operation} {target}").into(),
-            (None, None) => operation.into(),
+            (None, None) => match self.words.node(only_node(ended)) {
+                Some(node) => format!("{operation} {}", node.address).into(),
+                None => operation.into(),
+            },
         }
     }
 
@@ -141,13 +144,7 @@ impl Spans {
             let error = end.error.unwrap_or(ending.outcome.name());
             say(KeyValue::new("error.type", error));
         }
-        let only_node = ended
-            .branches
-            .iter()
-            .all(|branch| branch.node == ended.node);
-        if only_node {
-            say_node(&mut self.words, ended.node, &mut say);
-        }
+        say_node(&mut self.words, only_node(ended), &mut say);
         say(KeyValue::new(
             "aerospike.operation_id",
             ended.origin.id as i64,
@@ -287,6 +284,14 @@ impl Spans {
     fn time(&self, at: u64) -> SystemTime {
         let unix = (at as i64).saturating_add(self.offset).max(0);
         UNIX_EPOCH + Duration::from_nanos(unix as u64)
+    }
+}
+
+/// The node that a batch went to, if it was one; the node that another operation talked to last.
+fn only_node(ended: &Ended) -> NodeId {
+    match ended.origin.operation.is_batch() {
+        true => ended.facts.node,
+        false => ended.node,
     }
 }
 

@@ -1,6 +1,6 @@
-//! The exporter of OpenTelemetry's crates for either transport, as the settings want it.
+//! What carries a signal over either transport, as its destination wants it: channels, clients, headers, certificates,
+//! and who it comes from. Both signals share it.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,35 +9,21 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::KeyValue;
 use opentelemetry_http::hyper::HyperClient;
-use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
-use opentelemetry_otlp::{
-    Compression, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
-use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_sdk::Resource;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::frame;
-use crate::settings::{Settings, Transport};
+use crate::settings::Destination;
 
-/// Makes the exporter; within a Tokio runtime, on which it then works.
-///
-/// # Errors
-/// What is wrong with the settings, in words.
-pub fn exporter(settings: &Settings) -> Result<SpanExporter, String> {
-    let mut exporter = match settings.transport {
-        Transport::Grpc => grpc(settings)?,
-        Transport::Http => http(settings)?,
-    };
-    exporter.set_resource(&resource(settings));
-    Ok(exporter)
-}
+/// A client for HTTP.
+pub type HttpClient = HyperClient<HttpsConnector<HttpConnector>>;
 
-fn wrong(settings: &Settings, error: impl std::fmt::Display) -> String {
-    format!("cannot export to {}: {error}", settings.endpoint)
+/// What to say when something keeps us from exporting there.
+pub fn wrong(to: &Destination, error: impl std::fmt::Display) -> String {
+    format!("cannot export to {}: {error}", to.endpoint)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -49,69 +35,56 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-fn grpc(settings: &Settings) -> Result<SpanExporter, String> {
-    let mut builder = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&settings.endpoint)
-        .with_timeout(settings.timeout);
-    if settings.gzip {
-        builder = builder.with_compression(Compression::Gzip);
-    }
-    if settings.endpoint.starts_with("https://") {
-        let tls = match &settings.certificate {
+/// A channel for gRPC, which connects when it is first used; within a Tokio runtime, on which it then works.
+///
+/// # Errors
+/// What is wrong with the destination, in words.
+pub fn channel(to: &Destination) -> Result<Channel, String> {
+    let mut endpoint =
+        Endpoint::from_shared(to.endpoint.clone()).map_err(|error| wrong(to, error))?;
+    if to.endpoint.starts_with("https://") {
+        let tls = match &to.certificate {
             Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
             None => ClientTlsConfig::new().with_enabled_roots(),
         };
-        builder = builder.with_tls_config(tls);
+        endpoint = endpoint.tls_config(tls).map_err(|error| wrong(to, error))?;
     }
+    Ok(endpoint.timeout(to.timeout).connect_lazy())
+}
+
+/// The headers that are sent along.
+///
+/// # Errors
+/// Which of them cannot be sent.
+pub fn headers(to: &Destination) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &settings.headers {
-        headers.insert(header_name(name)?, header_value(name, value)?);
+    for (name, value) in &to.headers {
+        let key = HeaderName::try_from(name).map_err(|_| {
+            format!("{name:?} cannot be the name of a header: check OTEL_EXPORTER_OTLP_HEADERS")
+        })?;
+        let value = HeaderValue::try_from(value).map_err(|_| {
+            format!(
+                "the header {name} has a value that cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"
+            )
+        })?;
+        headers.insert(key, value);
     }
-    builder
-        .with_metadata(MetadataMap::from_headers(headers))
-        .build()
-        .map_err(|error| wrong(settings, error))
+    Ok(headers)
 }
 
-fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::try_from(name).map_err(|_| {
-        format!("{name:?} cannot be the name of a header: check OTEL_EXPORTER_OTLP_HEADERS")
-    })
-}
-
-fn header_value(name: &str, value: &str) -> Result<HeaderValue, String> {
-    HeaderValue::try_from(value).map_err(|_| {
-        format!(
-            "the header {name} has a value that cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"
-        )
-    })
-}
-
-fn http(settings: &Settings) -> Result<SpanExporter, String> {
-    for (name, value) in &settings.headers {
-        header_name(name)?;
-        header_value(name, value)?;
-    }
-    let client = HyperClient::new(connector(settings)?, settings.timeout, None);
-    let mut builder = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_http_client(client)
-        .with_endpoint(&settings.endpoint)
-        .with_timeout(settings.timeout)
-        .with_headers(settings.headers.iter().cloned().collect::<HashMap<_, _>>());
-    if settings.gzip {
-        builder = builder.with_compression(Compression::Gzip);
-    }
-    builder.build().map_err(|error| wrong(settings, error))
+/// A client for HTTP; within a Tokio runtime, on which it then works.
+///
+/// # Errors
+/// What is wrong with the destination, in words.
+pub fn http_client(to: &Destination) -> Result<HttpClient, String> {
+    Ok(HyperClient::new(connector(to)?, to.timeout, None))
 }
 
 /// Certificates are looked for only where they are needed.
-fn connector(settings: &Settings) -> Result<HttpsConnector<HttpConnector>, String> {
+fn connector(to: &Destination) -> Result<HttpsConnector<HttpConnector>, String> {
     let mut roots = RootCertStore::empty();
-    if settings.endpoint.starts_with("https://") {
-        let certificates: Vec<CertificateDer<'static>> = match &settings.certificate {
+    if to.endpoint.starts_with("https://") {
+        let certificates: Vec<CertificateDer<'static>> = match &to.certificate {
             Some(path) => CertificateDer::pem_slice_iter(&read(path)?)
                 .collect::<Result<_, _>>()
                 .map_err(|error| format!("{} holds no certificates: {error}", path.display()))?,
@@ -120,7 +93,7 @@ fn connector(settings: &Settings) -> Result<HttpsConnector<HttpConnector>, Strin
         roots.add_parsable_certificates(certificates);
         if roots.is_empty() {
             return Err(wrong(
-                settings,
+                to,
                 "there is no certificate to trust; check OTEL_EXPORTER_OTLP_CERTIFICATE",
             ));
         }
@@ -128,7 +101,7 @@ fn connector(settings: &Settings) -> Result<HttpsConnector<HttpConnector>, Strin
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(settings, error))?
+        .map_err(|error| wrong(to, error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(HttpsConnectorBuilder::new()
@@ -138,9 +111,10 @@ fn connector(settings: &Settings) -> Result<HttpsConnector<HttpConnector>, Strin
         .build())
 }
 
-fn resource(settings: &Settings) -> Resource {
+/// Who the signals come from.
+pub fn resource(to: &Destination) -> Resource {
     let interpreter = frame::interpreter();
-    let given = settings
+    let given = to
         .resource
         .iter()
         .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
@@ -150,12 +124,13 @@ fn resource(settings: &Settings) -> Resource {
             KeyValue::new("telemetry.sdk.language", "rust"),
             KeyValue::new("telemetry.distro.name", "aerospike-py"),
             KeyValue::new("telemetry.distro.version", interpreter.client_version),
+            KeyValue::new("service.instance.id", frame::instance()),
             KeyValue::new("host.name", frame::host()),
             KeyValue::new("process.pid", i64::from(std::process::id())),
             KeyValue::new("process.runtime.name", interpreter.python_implementation),
             KeyValue::new("process.runtime.version", interpreter.python_version),
         ])
         .with_attributes(given)
-        .with_service_name(settings.service_name.clone())
+        .with_service_name(to.service_name.clone())
         .build()
 }
