@@ -23,6 +23,9 @@ SLOW_START = 0.7
 # Part of the slowest operations that are in few stretches of time, from which on something happened at these times.
 IN_STRETCHES = 0.7
 SLICES_IN_A_ROW = 3
+# Stages that make this part of the median operation, and at least so long, are slow whatever the start was like.
+THROUGHOUT = 0.5
+THROUGHOUT_NS = 1_000_000
 # Stages that add less than this to an operation are not worth a verdict, whatever their part.
 LEAST_NS = 100_000
 
@@ -153,6 +156,8 @@ class StageWeight:
     mean_ns: float
     # Whether they matter in the median operation, too.
     at_median: bool
+    # Whether they are most of the median operation and long by themselves.
+    throughout: bool
 
     @property
     def matters(self) -> bool:
@@ -167,6 +172,7 @@ def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
     parts = [part for part in tail.parts if part.stage in stages]
     figures = [one for one in group.breakdown.stages if one.stage in stages]
     added = sum(part.ns for part in parts)
+    at_median = sum(part.from_ns for part in parts)
     return StageWeight(
         added,
         sum(part.low_ns for part in parts),
@@ -174,7 +180,8 @@ def weigh(group: GroupAnalysis, stages: tuple[str, ...]) -> StageWeight:
         max(added, 0.0) / tail.to_ns if tail.to_ns else 0.0,
         sum(one.share for one in figures),
         sum(one.share for one in figures) * group.breakdown.mean_ns,
-        sum(part.from_ns for part in parts) >= max(TIME_PART * tail.from_ns, LEAST_NS),
+        at_median >= max(TIME_PART * tail.from_ns, LEAST_NS),
+        at_median >= max(THROUGHOUT * tail.from_ns, THROUGHOUT_NS),
     )
 
 
@@ -194,7 +201,7 @@ def by_stages(
     found = []
     for group, part in evidence.groups():
         weight = weigh(group, stages)
-        if not weight.matters or evidence.starts_slowly(group):
+        if not weight.matters or (evidence.starts_slowly(group) and not weight.throughout):
             continue
         # A tail that is made at certain times is a matter of these times, not of the stage.
         if not weight.at_median and evidence.tail_in_stretches(group) >= IN_STRETCHES:
