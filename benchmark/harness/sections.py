@@ -11,7 +11,17 @@ from benchmark.harness.figures import P50, P99, THROUGHPUT, Quantity
 from benchmark.harness.report_parts import Figures, Section, Table, interval_text, name_of, ratio_text
 from benchmark.processes.places import FREE_THREADED, GIL
 
-COLUMNS = ("throughput", "p50", "p90", "p99", "p99.9", "CPU per op", "server CPU per op", "memory kept per op", "failed")
+COLUMNS = (
+    "throughput",
+    "p50",
+    "p90",
+    "p99",
+    "p99.9",
+    "CPU per op",
+    "server CPU per op",
+    "memory kept per op",
+    "failed",
+)
 
 
 def of_cell(cell: dict[str, Any], figures: Figures) -> Section:
