@@ -119,7 +119,7 @@ def test_only_records_that_are_written_before_they_are_read_are_looked_at_afterw
 class Fake(Client):
     """A client whose process is the fake."""
 
-    def command(self, python: str) -> list[str]:
+    def command(self, python: str, lane: str = "") -> list[str]:
         return [sys.executable, str(FAKE), *self.options]
 
 
