@@ -49,8 +49,9 @@ impl Deadline {
         Instant::now() >= self.deadline
     }
 
-    /// Moves it.
+    /// Moves it. The driver does so before every read and write, whose deadline it then is.
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        direct::expect_by(deadline);
         *self.project().deadline = deadline;
     }
 }

@@ -17,6 +17,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use aerospike_rt::direct::Sequential;
+
 use crate::error::{Awaited, Fault, Shortage};
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
@@ -36,6 +38,8 @@ pub struct Prepared {
     operation: Operation,
     /// It ends only when the server answers, so closing the session has to end it.
     unbounded: bool,
+    /// It waits for one thing at a time.
+    sequential: bool,
 }
 
 type Operation = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
@@ -55,6 +59,7 @@ pub fn prepare(session: &Arc<Session>, request: Request) -> Prepared {
     }
     Prepared {
         unbounded: request.is_unbounded(),
+        sequential: request.is_single(),
         operation: match request {
             Request::Get(request) | Request::Select(request) => operation!(single::get, request),
             Request::Exists(request) => operation!(single::exists, request),
@@ -89,9 +94,11 @@ pub async fn carry_out(session: &Session, prepared: Prepared) -> Result<Reply, F
         return Err(Fault::Closed);
     }
     let Prepared {
-        mut operation,
+        operation,
         unbounded,
+        sequential,
     } = prepared;
+    let mut operation = Sequential::new(operation, sequential);
     let result = if unbounded {
         tokio::select! {
             biased;

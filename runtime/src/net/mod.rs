@@ -135,7 +135,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.socket.waits_at_once() {
+        if self.socket.take_asked() && self.socket.waits_at_once() {
             note_wait(self.replied);
             return Poll::Pending;
         }
