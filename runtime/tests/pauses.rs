@@ -18,9 +18,9 @@ use std::time::Duration;
 use aerospike_rt::direct::{drive, Interruptions, Sequential, Uninterrupted};
 use aerospike_rt::net::TcpStream;
 use aerospike_rt::spawn;
+use aerospike_rt::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -189,4 +189,18 @@ fn a_signal_ends_the_wait() {
     done.store(true, Ordering::SeqCst);
     drop(signalling.join().unwrap());
     assert_eq!((given_up, looks.get()), (Err(()), 1));
+}
+
+#[test]
+fn whoever_waits_for_the_time_to_pass_sees_it_pass() {
+    let runtime = runtime();
+    let passed = run(&runtime, async {
+        let until = Instant::now() + Duration::from_millis(3);
+        let mut looks = 0_u64;
+        while Instant::now() < until {
+            looks += 1;
+        }
+        looks
+    });
+    assert!(passed.0 > 0);
 }

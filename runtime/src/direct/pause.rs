@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
 use super::bell::{Bell, PAUSING_REFERENCES};
 use super::local::has_spawned;
@@ -93,6 +92,7 @@ pub(crate) fn pause_for(socket: RawFd) -> bool {
     };
     let (is_ready, woken) = sleep_on(socket, Readiness::Readable, patience);
     waits::with(|waits| {
+        waits.forget_time();
         if let Some(pause) = &mut waits.pause {
             pause.signalled |= woken == Woken::BySignal;
         }
@@ -113,6 +113,6 @@ fn patience(waits: &mut Waits) -> Option<Duration> {
     let Some(deadline) = waits.next_deadline else {
         return Some(LONGEST);
     };
-    let left = deadline.saturating_duration_since(Instant::now());
+    let left = deadline.saturating_duration_since(waits.known_time());
     Some(left.min(LONGEST))
 }

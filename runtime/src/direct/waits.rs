@@ -15,6 +15,10 @@ pub(crate) enum Readiness {
     Writable,
 }
 
+/// How often a thread says what time it is without another look at the clock. Whoever does nothing but wait for the time
+/// to pass sees it pass.
+const MOST_REPETITIONS: u8 = 15;
+
 /// What one task waits for.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -22,6 +26,8 @@ pub(super) struct Waits {
     pub(super) deadline: Option<Instant>,
     /// Somebody wants to know when replies arrived.
     pub(super) dates_arrivals: bool,
+    /// What time it was, and how often that may be said again.
+    known_time: Option<(Instant, u8)>,
     /// The deadline that was set last, which is that of the read or write that comes next.
     pub(super) next_deadline: Option<Instant>,
     /// What is polled right now waits for one thing at a time.
@@ -43,8 +49,31 @@ impl Waits {
     pub(super) fn clear(&mut self) {
         self.sockets.clear();
         self.deadline = None;
+        self.known_time = None;
         self.next_deadline = None;
         self.sequential = false;
+    }
+
+    /// What time it is, as far as this thread knows: looked at once, and again when that was long ago.
+    #[inline]
+    pub(super) fn known_time(&mut self) -> Instant {
+        match &mut self.known_time {
+            Some((now, left)) if *left > 0 => {
+                *left -= 1;
+                *now
+            }
+            _ => {
+                let now = Instant::now();
+                self.known_time = Some((now, MOST_REPETITIONS));
+                now
+            }
+        }
+    }
+
+    /// The thread has slept, or something else took its time.
+    #[inline]
+    pub(super) fn forget_time(&mut self) {
+        self.known_time = None;
     }
 }
 
@@ -88,6 +117,18 @@ pub(crate) fn wait_until(deadline: Instant) -> bool {
         }
     })
     .is_some()
+}
+
+/// What time it is, as far as this thread knows; `None` on a thread that drives nothing.
+#[inline]
+pub(crate) fn known_time() -> Option<Instant> {
+    with(Waits::known_time)
+}
+
+/// Something has taken its time.
+#[inline]
+pub(crate) fn forget_time() {
+    with(Waits::forget_time);
 }
 
 /// A deadline has been set: that of the read or write that comes next.
