@@ -4,6 +4,7 @@
 //! `lanes` (who polls it), `convert` (Python out). `aerospike_stages` records beside it and
 //! `export` reads what was recorded.
 
+mod allocator;
 mod client;
 mod constants;
 mod convert;
@@ -27,7 +28,7 @@ use pyo3::prelude::*;
 /// Replies of hundreds of kilobytes come and go with every call; the system's allocator gives
 /// their pages back each time and faults them in again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 #[pymodule(gil_used = false)]
 fn _aerospike(module: &Bound<'_, PyModule>) -> PyResult<()> {

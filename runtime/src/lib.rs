@@ -8,6 +8,7 @@
 compile_error!("this runtime shim serves Tokio only: enable the feature `rt-tokio`");
 
 pub mod direct;
+mod instant;
 pub mod limit;
 pub mod monitor;
 pub mod net;
@@ -16,11 +17,15 @@ pub mod task;
 mod timer;
 pub mod whole;
 
-pub use ::tokio::{
-    fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time, time::timeout,
-};
+pub use ::tokio::{fs, io, runtime, sync::Mutex, sync::RwLock, sync::Semaphore, time::timeout};
 pub use task::spawn;
 pub use timer::pacing_sleep as sleep;
+
+/// Time as Tokio has it, with moments of this crate's own.
+pub mod time {
+    pub use crate::instant::Instant;
+    pub use ::tokio::time::*;
+}
 
 /// The parts of Tokio that the driver names in full; deadlines are this crate's own.
 pub mod tokio {
@@ -28,6 +33,7 @@ pub mod tokio {
 
     /// Time as Tokio has it, with deadlines that are reported.
     pub mod time {
+        pub use crate::instant::Instant;
         pub use crate::timer::{deadline_sleep as sleep, Deadline as Sleep};
         pub use ::tokio::time::*;
     }

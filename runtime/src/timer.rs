@@ -12,8 +12,9 @@ use std::time::Duration;
 use aerospike_stages::attempts::Waiting;
 use aerospike_stages::{current, Event};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
+use crate::instant::Instant;
 use crate::{direct, limit};
 
 pin_project! {
@@ -32,7 +33,7 @@ pin_project! {
 #[must_use]
 pub fn deadline_sleep(duration: Duration) -> Deadline {
     let timer = tokio::time::sleep(duration);
-    let deadline = timer.deadline();
+    let deadline = timer.deadline().into();
     Deadline { timer, deadline }
 }
 
@@ -49,9 +50,12 @@ impl Deadline {
         Instant::now() >= self.deadline
     }
 
-    /// Moves it, but not beyond the end of the operation at hand.
+    /// Moves it, but not beyond the end of the operation at hand. The driver does so before every read and write, whose
+    /// deadline it then is.
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
-        *self.project().deadline = limit::sooner(deadline);
+        let deadline = limit::sooner(deadline.into());
+        direct::expect_by(deadline);
+        *self.project().deadline = deadline.into();
     }
 }
 
@@ -59,7 +63,7 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if direct::wait_until(self.deadline) {
+        if direct::wait_until(self.deadline.into()) {
             if !self.is_elapsed() {
                 return Poll::Pending;
             }
@@ -68,13 +72,14 @@ impl Future for Deadline {
         }
         current::note(Event::TimerBegin);
         let mut this = self.project();
+        let deadline = (*this.deadline).into();
         let polled = loop {
-            if this.timer.deadline() > *this.deadline {
-                this.timer.as_mut().reset(*this.deadline);
+            if this.timer.deadline() > deadline {
+                this.timer.as_mut().reset(deadline);
             }
             match this.timer.as_mut().poll(cx) {
-                Poll::Ready(()) if this.timer.deadline() < *this.deadline => {
-                    this.timer.as_mut().reset(*this.deadline)
+                Poll::Ready(()) if this.timer.deadline() < deadline => {
+                    this.timer.as_mut().reset(deadline)
                 }
                 polled => break polled,
             }
@@ -114,7 +119,7 @@ impl Future for Pacing {
         let this = self.project();
         let polled = if !direct::wait_until(deadline) {
             this.timer.poll(cx)
-        } else if Instant::now() >= deadline {
+        } else if Instant::now() >= deadline.into() {
             Poll::Ready(())
         } else {
             Poll::Pending

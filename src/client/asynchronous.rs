@@ -46,27 +46,10 @@ impl AsyncClient {
 /// Replies about one record are quick to decode. What asks several nodes waits for tasks of the
 /// runtime anyway, and a batch would keep the loop's thread busy for as long as it is decoded.
 fn driver_of(request: &Request) -> Driver {
-    match request {
-        Request::Get(_)
-        | Request::Select(_)
-        | Request::Exists(_)
-        | Request::Put(_)
-        | Request::RemoveBin(_)
-        | Request::Remove(_)
-        | Request::Touch(_)
-        | Request::Append(_)
-        | Request::Prepend(_)
-        | Request::Increment(_)
-        | Request::Operate(_)
-        | Request::OperateOrdered(_) => Driver::Loop,
-        Request::BatchRead(_)
-        | Request::BatchWrite(_)
-        | Request::BatchOperate(_)
-        | Request::BatchRemove(_)
-        | Request::Truncate(_)
-        | Request::InfoAll(_)
-        | Request::InfoRandomNode(_)
-        | Request::Ping => Driver::Runtime,
+    if request.is_single() {
+        Driver::Loop
+    } else {
+        Driver::Runtime
     }
 }
 

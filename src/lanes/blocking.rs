@@ -18,8 +18,8 @@ use crate::lanes::{convert, end_of};
 use crate::ops::request::Reply;
 
 /// How long a signal may go unnoticed that was delivered to another thread, or just before the main
-/// thread began to wait; one that reaches it while it waits is noticed at once.
-const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+/// thread began to wait, once the wait is no short one; one that reaches it while it waits is noticed at once.
+const SIGNAL_CHECK: Duration = Duration::from_millis(40);
 
 thread_local! {
     /// Whether this is the main thread, as found out in which generation of forks.

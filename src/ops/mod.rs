@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use aerospike_rt::limit::limit;
 
+use aerospike_rt::direct::Sequential;
+
 use crate::error::{Awaited, Fault, Shortage};
 use crate::ops::request::{Reply, Request};
 use crate::ops::session::Session;
@@ -40,6 +42,8 @@ pub struct Prepared {
     operation: Operation,
     /// It ends only when the server answers, so closing the session has to end it.
     unbounded: bool,
+    /// It waits for one thing at a time.
+    sequential: bool,
 }
 
 type Operation = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
@@ -66,6 +70,7 @@ pub fn prepare(session: &Arc<Session>, request: Request) -> Prepared {
     }
     Prepared {
         unbounded: total_timeout == Some(0),
+        sequential: request.is_single(),
         operation: match request {
             Request::Get(request) | Request::Select(request) => operation!(single::get, request),
             Request::Exists(request) => operation!(single::exists, request),
@@ -100,9 +105,11 @@ pub async fn carry_out(session: &Session, prepared: Prepared) -> Result<Reply, F
         return Err(Fault::Closed);
     }
     let Prepared {
-        mut operation,
+        operation,
         unbounded,
+        sequential,
     } = prepared;
+    let mut operation = Sequential::new(operation, sequential);
     let result = if unbounded {
         tokio::select! {
             biased;

@@ -191,6 +191,32 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether it is about one record, and takes one exchange with one node after the other.
+    pub fn is_single(&self) -> bool {
+        match self {
+            Request::Get(_)
+            | Request::Select(_)
+            | Request::Exists(_)
+            | Request::Put(_)
+            | Request::RemoveBin(_)
+            | Request::Remove(_)
+            | Request::Touch(_)
+            | Request::Append(_)
+            | Request::Prepend(_)
+            | Request::Increment(_)
+            | Request::Operate(_)
+            | Request::OperateOrdered(_) => true,
+            Request::BatchRead(_)
+            | Request::BatchWrite(_)
+            | Request::BatchOperate(_)
+            | Request::BatchRemove(_)
+            | Request::Truncate(_)
+            | Request::InfoAll(_)
+            | Request::InfoRandomNode(_)
+            | Request::Ping => false,
+        }
+    }
+
     /// How long it may take in milliseconds, 0 for ever; nothing if its policy has no such limit.
     pub fn total_timeout(&self) -> Option<u32> {
         Some(match self {

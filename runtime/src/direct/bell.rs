@@ -111,6 +111,8 @@ pub(super) struct Rope {
 
 /// References to a bell that its rope holds.
 const OWN_REFERENCES: usize = 2;
+/// The same for a task that may pause, where the pause holds another one.
+pub(super) const PAUSING_REFERENCES: usize = OWN_REFERENCES + 1;
 
 impl Rope {
     pub(super) fn new(bed: Arc<Bed>) -> Self {
@@ -120,7 +122,11 @@ impl Rope {
     }
 
     /// Whether anybody else can ring.
-    pub(super) fn is_handed_out(&self) -> bool {
-        self.bell.is_handed_out(OWN_REFERENCES)
+    pub(super) fn is_handed_out(&self, pauses: bool) -> bool {
+        self.bell.is_handed_out(if pauses {
+            PAUSING_REFERENCES
+        } else {
+            OWN_REFERENCES
+        })
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::bell::{Bed, Rope};
 use super::local::{take_spawned, Task};
+use super::pause::Pause;
 use super::sleep::{Sleepers, Woken};
 use super::waits::{collect, Readiness, Waits};
 
@@ -24,7 +25,7 @@ pub trait Interruptions<F> {
     /// Why the drive was given up.
     type Error;
 
-    /// How long it may go on without a look; `None` for ever.
+    /// How long it may sleep without a look; `None` for ever.
     fn patience(&self) -> Option<Duration>;
 
     /// Looks; called after every signal to this thread, and after [`patience`](Self::patience).
@@ -96,8 +97,19 @@ impl Wakeable {
         }
     }
 
+    /// May wait in the middle of a poll.
+    fn pausing(bed: Arc<Bed>) -> Self {
+        let mut wakeable = Wakeable::new(bed);
+        wakeable.waits.pause = Some(Pause::new(wakeable.rope.bell.clone()));
+        wakeable
+    }
+
     fn is_due(&self) -> bool {
         self.due.is_some() || self.rope.bell.is_rung()
+    }
+
+    fn is_handed_out(&self) -> bool {
+        self.rope.is_handed_out(self.waits.pause.is_some())
     }
 
     /// Polls if that is due.
@@ -149,7 +161,7 @@ fn take_spare() -> Box<Kept> {
     spare.unwrap_or_else(|| {
         let bed = Arc::<Bed>::default();
         Box::new(Kept {
-            root: Wakeable::new(bed.clone()),
+            root: Wakeable::pausing(bed.clone()),
             bed,
             sleepers: Sleepers::default(),
         })
@@ -178,25 +190,47 @@ impl Drive<'_> {
         mut interruptions: I,
     ) -> Result<F::Output, I::Error> {
         let patience = interruptions.patience();
-        let mut next_look = patience.map(|patience| Instant::now() + patience);
+        // Nothing that is over at once needs a look, nor the time of one.
+        let mut next_look = None;
         self.kept.root.due = Some(0);
         loop {
+            self.allow_pauses();
             let polled = self.kept.root.poll_if_due(|cx| future.as_mut().poll(cx));
             if let Some(Poll::Ready(output)) = polled {
                 return Ok(output);
             }
             self.adopt();
             self.poll_children();
-            if self.is_anything_due() {
+            let woken = if self.take_signalled() {
+                Woken::BySignal
+            } else if self.is_anything_due() {
                 continue;
-            }
-            let woken = self.sleep(next_look);
+            } else {
+                if let (None, Some(patience)) = (next_look, patience) {
+                    next_look = Some(Instant::now() + patience);
+                }
+                self.sleep(next_look)
+            };
             let Some(patience) = patience else { continue };
             if woken == Woken::BySignal || next_look.is_some_and(|look| Instant::now() >= look) {
                 self.blind_since = Some(interruptions.look(future.as_mut())?);
                 next_look = Some(Instant::now() + patience);
             }
         }
+    }
+
+    /// The operation may wait in the middle of its poll as long as it is all that this thread looks after.
+    fn allow_pauses(&mut self) {
+        let is_alone = self.children.is_empty() && self.blind_since.is_none();
+        if let Some(pause) = &mut self.kept.root.waits.pause {
+            pause.allow(is_alone);
+        }
+    }
+
+    /// Whether a signal has ended such a wait.
+    fn take_signalled(&mut self) -> bool {
+        let pause = self.kept.root.waits.pause.as_mut();
+        pause.is_some_and(Pause::take_signalled)
     }
 
     /// Takes over the tasks that have been spawned, and lets go of those nobody waits for.
@@ -274,10 +308,7 @@ impl Drive<'_> {
         for wakeable in self.wakeables_mut() {
             wakeable.enlist(&mut sleepers, &mut places);
         }
-        let alarm = if !self
-            .wakeables()
-            .any(|wakeable| wakeable.rope.is_handed_out())
-        {
+        let alarm = if !self.wakeables().any(Wakeable::is_handed_out) {
             Alarm::NotNeeded
         } else if let Some(descriptor) = self.kept.bed.alarm() {
             sleepers.push(descriptor, Readiness::Readable);

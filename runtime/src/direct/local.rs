@@ -37,6 +37,11 @@ pub(super) fn take_spawned() -> Vec<Task> {
     SPAWNED.with(|spawned| std::mem::take(&mut *spawned.borrow_mut()))
 }
 
+/// Whether tasks were spawned since they were last taken.
+pub(super) fn has_spawned() -> bool {
+    SPAWNED.with_borrow(|spawned| !spawned.is_empty())
+}
+
 /// Where a task leaves its result.
 #[derive(Debug)]
 struct Joint<T>(Mutex<Joining<T>>);

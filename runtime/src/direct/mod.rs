@@ -8,15 +8,20 @@
 mod bell;
 mod executor;
 mod local;
+mod pause;
 mod sleep;
 mod step;
 mod waits;
 
 pub use executor::{drive, Interruptions, Uninterrupted};
+pub use pause::Sequential;
 pub use step::{Socket, Step};
 
 pub(crate) use local::{spawn, Handle};
-pub(crate) use waits::{dates_arrivals, is_active, wait_for, wait_until, Readiness};
+pub(crate) use pause::pause_for;
+pub(crate) use waits::{
+    dates_arrivals, expect_by, forget_time, is_active, known_time, wait_for, wait_until, Readiness,
+};
 
 /// Forgets what this thread keeps for its next drive. A process that has been forked must not share
 /// it with its parent, and the thread that forked is the only one it has.

@@ -1,9 +1,12 @@
 //! What the task waits for that is being polled on this thread: sockets and the earliest deadline.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 
 use tokio::time::Instant;
+
+use super::pause::Pause;
 
 /// What a socket has to be before its task is polled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub(crate) enum Readiness {
     Writable,
 }
 
+/// How often a thread says what time it is without another look at the clock. Whoever does nothing but wait for the time
+/// to pass sees it pass.
+const MOST_REPETITIONS: u8 = 15;
+
 /// What one task waits for.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -19,6 +26,14 @@ pub(super) struct Waits {
     pub(super) deadline: Option<Instant>,
     /// Somebody wants to know when replies arrived.
     pub(super) dates_arrivals: bool,
+    /// What time it was, and how often that may be said again.
+    known_time: Option<(Instant, u8)>,
+    /// The deadline that was set last, which is that of the read or write that comes next.
+    pub(super) next_deadline: Option<Instant>,
+    /// What is polled right now waits for one thing at a time.
+    pub(super) sequential: bool,
+    /// How the task may wait in the middle of a poll, if it may at all.
+    pub(super) pause: Option<Pause>,
 }
 
 /// What has to become of a socket.
@@ -34,11 +49,38 @@ impl Waits {
     pub(super) fn clear(&mut self) {
         self.sockets.clear();
         self.deadline = None;
+        self.known_time = None;
+        self.next_deadline = None;
+        self.sequential = false;
+    }
+
+    /// What time it is, as far as this thread knows: looked at once, and again when that was long ago.
+    #[inline]
+    pub(super) fn known_time(&mut self) -> Instant {
+        match &mut self.known_time {
+            Some((now, left)) if *left > 0 => {
+                *left -= 1;
+                *now
+            }
+            _ => {
+                let now = Instant::now();
+                self.known_time = Some((now, MOST_REPETITIONS));
+                now
+            }
+        }
+    }
+
+    /// The thread has slept, or something else took its time.
+    #[inline]
+    pub(super) fn forget_time(&mut self) {
+        self.known_time = None;
     }
 }
 
 thread_local! {
-    static COLLECTED: Cell<Option<Waits>> = const { Cell::new(None) };
+    /// Whoever puts something here takes it out again, so nothing is left to drop when the thread ends, and looking at
+    /// it needs no check whether it has.
+    static COLLECTED: RefCell<Option<ManuallyDrop<Waits>>> = const { RefCell::new(None) };
 }
 
 /// Whether this thread drives the task that it polls.
@@ -77,14 +119,39 @@ pub(crate) fn wait_until(deadline: Instant) -> bool {
     .is_some()
 }
 
+/// What time it is, as far as this thread knows; `None` on a thread that drives nothing.
 #[inline]
-fn with<R>(visit: impl FnOnce(&mut Waits) -> R) -> Option<R> {
-    COLLECTED.with(|collected| {
-        let mut waits = collected.take()?;
-        let result = visit(&mut waits);
-        collected.set(Some(waits));
-        Some(result)
-    })
+pub(crate) fn known_time() -> Option<Instant> {
+    with(Waits::known_time)
+}
+
+/// Something has taken its time.
+#[inline]
+pub(crate) fn forget_time() {
+    with(Waits::forget_time);
+}
+
+/// A deadline has been set: that of the read or write that comes next.
+#[inline]
+pub(crate) fn expect_by(deadline: Instant) {
+    with(|waits| waits.next_deadline = Some(deadline));
+}
+
+/// What is polled from now on waits for one thing at a time, or may not any more. Returns what was the case before.
+#[inline]
+pub(super) fn set_sequential(sequential: bool) -> bool {
+    with(|waits| std::mem::replace(&mut waits.sequential, sequential)).unwrap_or(false)
+}
+
+/// `visit` must not poll anything.
+#[inline]
+pub(super) fn with<R>(visit: impl FnOnce(&mut Waits) -> R) -> Option<R> {
+    COLLECTED.with_borrow_mut(|collected| collected.as_deref_mut().map(visit))
+}
+
+fn replace(waits: Option<Waits>) -> Option<Waits> {
+    let before = COLLECTED.replace(waits.map(ManuallyDrop::new));
+    before.map(ManuallyDrop::into_inner)
 }
 
 /// Runs `poll`, collecting in `waits` what the polled task waits for.
@@ -95,14 +162,14 @@ pub(super) fn collect<R>(waits: &mut Waits, poll: impl FnOnce() -> R) -> R {
     }
     impl Drop for Restore<'_> {
         fn drop(&mut self) {
-            if let Some(collected) = COLLECTED.replace(self.outer.take()) {
+            if let Some(collected) = replace(self.outer.take()) {
                 *self.waits = collected;
             }
         }
     }
     waits.clear();
     let restore = Restore {
-        outer: COLLECTED.replace(Some(std::mem::take(waits))),
+        outer: replace(Some(std::mem::take(waits))),
         waits,
     };
     let result = poll();

@@ -18,6 +18,7 @@ use aerospike_stages::{current, Event, NodeId, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::ToSocketAddrs;
 
+use crate::direct;
 use crate::replies::{self, Exchange, Single};
 use ahead::Ahead;
 use socket::Socket;
@@ -135,7 +136,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.socket.waits_at_once() {
+        if self.socket.take_asked() && self.socket.waits_at_once() {
             note_wait(self.replied);
             return Poll::Pending;
         }
@@ -143,6 +144,7 @@ impl TcpStream {
         let is_late = begun.is_some_and(|(now, since)| now.saturating_sub(since) >= PROMPT_NS);
         let before = buffer.filled().len();
         let polled = self.socket.poll_read(cx, buffer, is_late);
+        direct::forget_time();
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
             self.tally.received(bytes);

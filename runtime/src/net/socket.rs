@@ -88,16 +88,22 @@ impl Socket {
         }
     }
 
-    /// Whether the reply to the command that has just been written can be waited for without
-    /// looking whether it is there: the thread is about to sleep on the socket anyway.
+    /// Whether nobody has asked yet for the reply to the command that has just been written; told once.
     #[inline]
-    pub(super) fn waits_at_once(&mut self) -> bool {
-        if !std::mem::take(&mut self.asked) {
-            return false;
-        }
+    pub(super) fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Whether the reply to the command that has just been written can be waited for without
+    /// looking whether it is there: the thread is about to sleep on the socket anyway, if it has not
+    /// done so by now.
+    #[inline]
+    pub(super) fn waits_at_once(&self) -> bool {
         match &self.state {
             State::Bare(stream) => {
-                direct::wait_for(stream.as_raw_fd(), self.number, Readiness::Readable)
+                let socket = stream.as_raw_fd();
+                !direct::pause_for(socket)
+                    && direct::wait_for(socket, self.number, Readiness::Readable)
             }
             State::Registered(_) | State::Lost => false,
         }
