@@ -35,7 +35,7 @@ class Gathered:
 class NodeSkew:
     """How often a node was the last of a batch, and how long the others had been done by then.
 
-    ``bytes_mean`` is what it sends for a batch, not a number if the recording does not say.
+    ``bytes_mean`` is what it sends for a batch, none if the recording does not say.
     """
 
     node: str
@@ -43,7 +43,7 @@ class NodeSkew:
     last: int
     mean_ns: float
     excess_ns: float
-    bytes_mean: float
+    bytes_mean: float | None
 
 
 def gathered(bursts: Bursts, profile: Profile) -> list[Gathered]:
@@ -110,7 +110,7 @@ def node_skew(profile: Profile) -> list[NodeSkew]:
             last[node],
             spent[node] / count,
             excess[node] / max(last[node], 1),
-            received[node] / count,
+            None if np.isnan(received[node]) else received[node] / count,
         )
         for node, count in batches.items()
     ]

@@ -3,8 +3,6 @@ for."""
 
 from __future__ import annotations
 
-import math
-
 from aerospike_py_analysis.analysis import Analysis, GroupAnalysis
 from aerospike_py_analysis.model import Frame
 from aerospike_py_analysis.report import changes
@@ -286,7 +284,7 @@ def fanout(analysis: Analysis) -> list[Block]:
                         count(one.last),
                         time(one.mean_ns),
                         time(one.excess_ns),
-                        "unknown" if math.isnan(one.bytes_mean) else count(one.bytes_mean),
+                        "unknown" if one.bytes_mean is None else count(one.bytes_mean),
                     ]
                     for one in analysis.skew
                 ],

@@ -111,7 +111,8 @@ def slow_node_of_batches(evidence: Evidence) -> list[Candidate]:
     if worst.last * len(skew) < LAST_LIFT * last or worst.mean_ns < SLOWER * others:
         return []
     # A node with more of the keys has more to send. Nothing is known of sizes: nothing is explained by them.
-    larger = worst.bytes_mean / max(float(np.mean([one.bytes_mean for one in skew if one is not worst])), 1.0)
+    sizes = [one.bytes_mean for one in skew if one is not worst and one.bytes_mean]
+    larger = worst.bytes_mean / float(np.mean(sizes)) if worst.bytes_mean and sizes else 1.0
     if worst.mean_ns < SLOWER * larger * others:
         return []
     groups = [(group, part) for group, part in evidence.groups() if group.breakdown.keys_mean > 1]
