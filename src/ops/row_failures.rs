@@ -27,10 +27,7 @@ pub fn count(rows: &[BatchRecord]) {
     let failed = rows.iter().filter_map(|row| {
         let error = row.error()?;
         let (exception, code) = failure_class(error);
-        let node = || match error.node() {
-            Some(address) if !address.is_empty() => NodeId::intern(address),
-            _ => NodeId::NONE,
-        };
+        let node = || node_of(error.node().unwrap_or_default());
         (code != NOT_FOUND).then(|| (node(), exception, code))
     });
     let mut failed = failed.peekable();
@@ -43,7 +40,28 @@ pub fn count(rows: &[BatchRecord]) {
     }
 }
 
+/// The driver names a node by its address, or by its name and that.
+fn node_of(named: &str) -> NodeId {
+    match named.rsplit(' ').next() {
+        Some(address) if !address.is_empty() => NodeId::intern(address),
+        _ => NodeId::NONE,
+    }
+}
+
 /// What has been counted so far.
 pub fn counted() -> Failures {
     lock_failures().clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_known_by_its_address() {
+        let node = NodeId::intern("127.0.0.1:3999");
+        assert_eq!(node_of("127.0.0.1:3999"), node);
+        assert_eq!(node_of("BB9020000000002: 127.0.0.1:3999"), node);
+        assert_eq!(node_of(""), NodeId::NONE);
+    }
 }

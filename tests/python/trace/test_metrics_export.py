@@ -156,8 +156,9 @@ def test_kinds_and_units_are_those_of_the_conventions(collector, client, key):
         assert first.attributes["db.system.name"] == "aerospike"
     for point in collector.points("db.client.connection.count"):
         assert point.attributes["db.client.connection.state"] in {"idle", "used"}
-        pool = "{client.id}/{server.address}:{server.port}".format_map(point.attributes)
-        assert point.attributes["db.client.connection.pool.name"] == pool
+        own = point.attributes
+        pool = f"{own['client.id']}/{own['server.address']}:{own['server.port']}"
+        assert own["db.client.connection.pool.name"] == pool
 
 
 def test_explicit_buckets_are_those_of_the_text(http_collector, client, key):
