@@ -33,7 +33,7 @@ pub struct Sender {
 
 enum Way {
     Grpc(MetricsServiceClient<Channel>, MetadataMap),
-    Http(Box<HttpWay>),
+    Http(HttpWay),
 }
 
 struct HttpWay {
@@ -127,12 +127,12 @@ fn http(to: &Destination, mut headers: HeaderMap) -> Result<Way, String> {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     http::Uri::try_from(&to.endpoint).map_err(|error| wrong(to, error))?;
-    Ok(Way::Http(Box::new(HttpWay {
+    Ok(Way::Http(HttpWay {
         client: http_client(to)?,
         endpoint: to.endpoint.clone(),
         headers,
         gzip: to.gzip,
-    })))
+    }))
 }
 
 impl HttpWay {
