@@ -32,7 +32,7 @@ pub struct Sender {
 }
 
 enum Way {
-    Grpc(MetricsServiceClient<Channel>, MetadataMap),
+    Grpc(Box<(MetricsServiceClient<Channel>, MetadataMap)>),
     Http(Box<HttpWay>),
 }
 
@@ -92,7 +92,8 @@ impl Sender {
             }],
         };
         let response = match &self.way {
-            Way::Grpc(client, metadata) => {
+            Way::Grpc(way) => {
+                let (client, metadata) = &**way;
                 let request =
                     tonic::Request::from_parts(metadata.clone(), Extensions::default(), request);
                 let answer = client.clone().export(request).await;
@@ -117,7 +118,8 @@ fn grpc(to: &Destination, headers: HeaderMap) -> Result<Way, String> {
             .send_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Gzip);
     }
-    Ok(Way::Grpc(client, MetadataMap::from_headers(headers)))
+    let metadata = MetadataMap::from_headers(headers);
+    Ok(Way::Grpc(Box::new((client, metadata))))
 }
 
 fn http(to: &Destination, mut headers: HeaderMap) -> Result<Way, String> {
