@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use aerospike_rt::direct::{drive, Interruptions, Sequential, Uninterrupted};
@@ -102,7 +102,11 @@ fn nothing_else_is_kept_from_going_on() {
     peer.write_all(b"answer").unwrap();
     let mut kept = None::<Waker>;
     let awaited = async {
-        poll_fn(|cx| std::task::Poll::Ready(kept = Some(cx.waker().clone()))).await;
+        poll_fn(|cx| {
+            kept = Some(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
         ask(&mut stream).await
     };
     assert_eq!(
