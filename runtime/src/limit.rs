@@ -90,7 +90,7 @@ mod tests {
     /// Waits as the driver does for a read: with a deadline that is moved before.
     async fn wait_for(time: Duration) {
         let mut deadline = Box::pin(deadline_sleep(Duration::from_secs(3600)));
-        deadline.as_mut().reset(Instant::now() + time);
+        deadline.as_mut().reset((Instant::now() + time).into());
         deadline.await;
     }
 
