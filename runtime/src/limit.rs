@@ -124,9 +124,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tasks_and_those_who_come_after_are_not_limited() {
-        let spawned = limit(async { tokio::spawn(wait_for(30 * SECOND)) }, Some(SECOND));
+        let mut spawned = None;
+        let spawns = async {
+            spawned = Some(tokio::spawn(wait_for(30 * SECOND)));
+        };
         let began = Instant::now();
-        spawned.await.await.unwrap();
+        limit(spawns, Some(SECOND)).await;
+        spawned.unwrap().await.unwrap();
         assert_eq!(began.elapsed(), 30 * SECOND);
         wait_for(30 * SECOND).await;
         assert_eq!(began.elapsed(), 60 * SECOND);
