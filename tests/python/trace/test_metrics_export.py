@@ -46,6 +46,9 @@ def samples(name):
 
 def labels_in_text(attributes):
     words = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in attributes.items()}
+    # Other tests have sets whose names the text has to escape.
+    for before, after in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n")):
+        words = {name: value.replace(before, after) for name, value in words.items()}
     return ",".join(f'{name.replace(".", "_")}="{value}"' for name, value in words.items())
 
 
