@@ -57,7 +57,8 @@ class Metrics:
 
     def __sub__(self, before: Metrics) -> Metrics:
         grown = {key: value - before.samples.get(key, 0) for key, value in self.samples.items()}
-        return Metrics({key: value for key, value in grown.items() if value})
+        # A bucket that did not grow still says where the next one begins.
+        return Metrics({key: value for key, value in grown.items() if value or key[0].endswith("_bucket")})
 
     def of(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of a name that have these labels among their own."""
@@ -79,10 +80,9 @@ class Metrics:
                 limit = float(dict(having)["le"])
                 buckets[limit] = buckets.get(limit, 0) + value
         limits = sorted(buckets)
-        # Buckets that did not grow are not among the differences.
         rank, lower, below = quantile * buckets[float("inf")], 0.0, 0.0
         for limit in limits:
-            if buckets[limit] >= rank:
+            if buckets[limit] >= rank and buckets[limit] > below:
                 return (
                     lower
                     if limit == float("inf")

@@ -91,4 +91,10 @@ def test_metrics_agree_with_the_snapshot(shared_node, connect, fresh_set):
             assert grown.of(f"{STAGE}_sum", **staged) == pytest.approx(stage.total_ns / 1e9, abs=1e-8)
             for quantile, own in ((0.5, stage.p50_ns), (0.99, stage.p99_ns)):
                 if own > 1_100:
-                    assert grown.quantile(STAGE, quantile, **staged) * 1e9 == pytest.approx(own, rel=0.22), name
+                    # Among few samples the next rank may be far away, and the two do not round ranks alike.
+                    rank = 1 / stage.count
+                    lower, upper = (
+                        grown.quantile(STAGE, near, **staged) * 1e9
+                        for near in (max(quantile - rank, 0), min(quantile + rank, 1))
+                    )
+                    assert lower / 1.22 <= own <= upper * 1.22, (name, quantile)
