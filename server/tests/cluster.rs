@@ -129,6 +129,33 @@ fn a_node_that_is_down_refuses_and_its_partitions_are_served_by_others() {
         .contains(&cluster.node_names()[1]));
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_else_gets_the_port_of_a_node_that_goes_down_and_up() {
+    let cluster = nodes(1);
+    let address = cluster.addresses()[0];
+    let over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let greedy = threads.spawn(|| {
+            let mut tries = 0;
+            while !over.load(Ordering::Relaxed) || tries == 0 {
+                if TcpListener::bind(address).is_ok() {
+                    return Err(tries);
+                }
+                tries += 1;
+            }
+            Ok(tries)
+        });
+        for _ in 0..50 {
+            cluster.node_down(0).unwrap();
+            cluster.node_up(0).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(greedy.join().unwrap().is_ok());
+    });
+    assert!(Client::try_connect(address).is_ok());
+}
+
 #[test]
 fn numbers_of_nodes_that_are_not_there_are_errors() {
     let cluster = nodes(2);

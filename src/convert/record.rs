@@ -80,7 +80,7 @@ pub fn batch_record_into_python<'py, 'a>(
         key,
         PyInt::new(py, rows.code(row)).into_any(),
         record,
-        PyBool::new(py, rows.in_doubt(row)).to_owned().into_any(),
+        PyBool::new(py, rows.in_doubt(place)).to_owned().into_any(),
     ];
     named_tuple(py, &result_types(py)?.batch_record, fields).map(Some)
 }

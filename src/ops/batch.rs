@@ -109,7 +109,9 @@ async fn write_with_retries(
     let max_attempts = retry.saturating_add(1);
     let mut result: Option<Rows> = None;
     let mut pending: Vec<usize> = (0..rows.len()).collect();
-    let mut failure = None;
+    let mut failure: Option<Fault> = None;
+    // What one attempt may have written stays in doubt whatever the next ones are told.
+    let mut doubtful = vec![false; rows.len()];
     let mut info = RetryInfo {
         attempts: 0,
         max_attempts,
@@ -120,6 +122,9 @@ async fn write_with_retries(
         let attempt = pending.iter().map(|&row| rows[row].clone()).collect();
         match send(session, &policy, attempt).await {
             Ok(sent) => {
+                for (place, &row) in pending.iter().enumerate() {
+                    doubtful[row] |= sent.in_doubt(place);
+                }
                 let result = match &mut result {
                     None => result.insert(sent),
                     Some(result) => {
@@ -132,9 +137,19 @@ async fn write_with_retries(
                 };
                 pending.retain(|&row| is_retryable(result.code(&result.records[row])));
             }
-            Err(fault) if fault.is_transient() && !session.is_closed() => failure = Some(fault),
-            Err(fault) if result.is_none() => return Err(fault),
-            Err(_) => break,
+            Err(fault) => {
+                if fault.in_doubt() {
+                    pending.iter().for_each(|&row| doubtful[row] = true);
+                }
+                let lasting = !fault.is_transient() || session.is_closed();
+                let said_less = failure.as_ref().is_some_and(Fault::in_doubt) && !fault.in_doubt();
+                if !said_less {
+                    failure = Some(fault);
+                }
+                if lasting {
+                    break;
+                }
+            }
         }
         if pending.is_empty() || info.attempts == max_attempts {
             break;
@@ -154,7 +169,7 @@ async fn write_with_retries(
     match (result, failure) {
         (Some(rows), _) => {
             info.unresolved = pending.len();
-            written(rows, info)
+            written(rows.with_doubts(doubtful), info)
         }
         (None, Some(fault)) => Err(fault),
         (None, None) => Err(Fault::internal("a batch write made no attempt")),

@@ -277,6 +277,8 @@ pub struct Rows {
     /// The code of rows without an outcome: why their node ended the batch before it came to them.
     pub unanswered: i32,
     kept: Kept,
+    /// By row, whether an attempt before the last one may have written it; empty if there was none.
+    doubtful: Vec<bool>,
 }
 
 /// Bins that have stayed in the bytes of their replies.
@@ -303,7 +305,14 @@ impl Rows {
             records,
             unanswered,
             kept: Kept::default(),
+            doubtful: Vec::new(),
         }
+    }
+
+    /// The same rows with what earlier attempts at them may have written, row by row.
+    pub fn with_doubts(mut self, doubtful: Vec<bool>) -> Self {
+        self.doubtful = doubtful;
+        self
     }
 
     /// The same rows with the bins that the driver has not seen.
@@ -357,12 +366,16 @@ impl Rows {
         }
     }
 
-    /// Whether a row may have been written although it has failed.
-    pub fn in_doubt(&self, row: &BatchRecord) -> bool {
+    /// Whether the row at `place` may have been written although it has failed.
+    pub fn in_doubt(&self, place: usize) -> bool {
+        let Some(row) = self.records.get(place) else {
+            return false;
+        };
+        let before = self.doubtful.get(place).copied().unwrap_or_default();
         row.has_write()
             && match row.error() {
-                Some(error) => failure_in_doubt(error),
-                None => row.record.is_none() && self.unanswered == TIMEOUT_CODE,
+                Some(error) => before || failure_in_doubt(error),
+                None => row.record.is_none() && (before || self.unanswered == TIMEOUT_CODE),
             }
     }
 

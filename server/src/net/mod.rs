@@ -42,8 +42,7 @@ pub(crate) struct Network {
     held_ports: Mutex<HashMap<usize, Socket>>,
 }
 
-/// Takes a port without listening on it yet: until then connecting to it is refused.
-fn bind(address: SocketAddr) -> io::Result<Socket> {
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -52,13 +51,36 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
     // A node that comes back must not wait for its old connections to be forgotten.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+/// Takes a port without listening on it yet: until then connecting to it is refused.
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = new_socket(address)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// Takes the port of a listener of ours beside it, so that nobody else can when the listener closes.
+#[cfg(unix)]
+fn bind_beside(address: SocketAddr) -> io::Result<Socket> {
+    let socket = new_socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(not(unix))]
+fn bind_beside(_address: SocketAddr) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn start_listening(socket: Socket) -> io::Result<StdListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
+    // Only now that the port is taken: two servers must not share one.
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
 
@@ -118,6 +140,8 @@ impl Network {
 
     /// Closes a node's listener and connections and waits until they are closed.
     pub(crate) fn close(&self, node: usize) -> io::Result<()> {
+        let address = self.shared.server.nodes[node].address;
+        let beside = bind_beside(address);
         if !self.shared.gates[node].close(CLOSE_TIMEOUT) {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -126,7 +150,7 @@ impl Network {
         }
         let mut held_ports = self.held_ports.lock();
         if let Entry::Vacant(place) = held_ports.entry(node) {
-            place.insert(bind(self.shared.server.nodes[node].address)?);
+            place.insert(beside.or_else(|_| bind(address))?);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! A loop with an epoll selector tells by itself ([`selector`]); others, uvloop among them, are asked for
 //! signs of life by the [`watchdog`], which looks at the thread of whoever gives none.
 
+mod former;
 pub mod names;
 pub mod observed;
 pub mod record;
@@ -23,6 +24,8 @@ use pyo3::types::PyDict;
 
 use crate::lanes::event_loop::LoopBridge;
 use crate::lanes::fork;
+use crate::probes::gil::is_free_threaded;
+use crate::probes::observer::former::Former;
 use crate::probes::observer::observed::{here, Current, Observed};
 use crate::probes::observer::selector::{Popleft, Select, Stop};
 
@@ -119,7 +122,7 @@ impl sink::Sink for Blamer {
 pub struct Observation {
     observed: Arc<Observed>,
     /// Whose methods have been replaced, and which.
-    replaced: Mutex<Vec<(Py<PyAny>, &'static str)>>,
+    replaced: Mutex<Replaced>,
     open: AtomicBool,
 }
 
@@ -139,7 +142,7 @@ impl Observation {
         watchdog::start(py)?;
         let replaced = match parts {
             Some((selector, queue)) => replace(event_loop, &observed, &selector, &queue)?,
-            None => Vec::new(),
+            None => Replaced::default(),
         };
         observed.is_here();
         enlist(&observed);
@@ -155,10 +158,7 @@ impl Observation {
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = std::mem::take(&mut *replaced);
         drop(replaced);
-        for (owner, name) in taken {
-            remove(owner.bind(py), name)?;
-        }
-        Ok(())
+        taken.restore(py)
     }
 }
 
@@ -208,12 +208,10 @@ impl Observation {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        if let Ok(replaced) = self.replaced.try_lock() {
-            for (owner, _) in &*replaced {
-                visit.call(owner)?;
-            }
+        match self.replaced.try_lock() {
+            Ok(replaced) => replaced.traverse(&visit),
+            Err(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -291,61 +289,127 @@ fn parts_of<'py>(
     let known = selector.get_type().is(&epoll)
         && queue.is_instance(&deque_type(py)?)?
         && keys.is_some_and(|keys| keys.is_exact_instance_of::<PyDict>());
-    let replaced = || -> PyResult<bool> {
-        let own = selector.getattr_opt(crate::interned::interned!(py, "__dict__"))?;
-        own.map_or(Ok(false), |own| own.contains("select"))
+    let free = |selector| -> PyResult<bool> {
+        Ok(match select_of(selector)? {
+            Some(select) => left_over(&select).is_some(),
+            None => true,
+        })
     };
-    Ok(if known && !replaced()? {
+    Ok(if known && free(&selector)? {
         Some((selector, queue))
     } else {
         None
     })
 }
 
+/// What has been put in the place of a selector's `select`.
+fn select_of<'py>(selector: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = selector.py();
+    match selector.getattr_opt(crate::interned::interned!(py, "__dict__"))? {
+        Some(own) if own.contains("select")? => own.get_item("select").map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The queue from before, of an observation that has ended and left its `select`.
+fn left_over(select: &Bound<'_, PyAny>) -> Option<Arc<Former>> {
+    let select = select.cast::<Select>().ok()?;
+    select.get().left_over().cloned()
+}
+
 fn deque_type(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import("collections")?.getattr("deque")
 }
 
-/// Puts ours in place of `select`, `popleft` and `stop`; says whose they are. The type of a plain queue takes no attributes, so the loop
-/// gets one of a type that does.
+/// The loop, its selector and its queue, each with a method of ours.
+struct Parts {
+    event_loop: Py<PyAny>,
+    selector: Py<PyAny>,
+    queue: Py<PyAny>,
+    former: Option<Arc<Former>>,
+}
+
+/// What observation has replaced, if anything.
+#[derive(Default)]
+struct Replaced(Option<Parts>);
+
+impl Replaced {
+    /// Gives the loop its own methods back.
+    ///
+    /// Without the GIL a thread can be held up for any time between looking up the loop's queue and using it:
+    /// there, a loop whose queue has been changed keeps a `select` and a `popleft` that look after the former
+    /// one and observe nothing.
+    fn restore(self, py: Python<'_>) -> PyResult<()> {
+        let Some(parts) = self.0 else {
+            return Ok(());
+        };
+        remove(parts.event_loop.bind(py), "stop")?;
+        let queue = parts.queue.bind(py);
+        match &parts.former {
+            Some(_) if is_free_threaded(py) => return Ok(()),
+            Some(former) => {
+                remove(queue, "popleft")?;
+                former.settle(queue)?;
+            }
+            None => remove(queue, "popleft")?,
+        }
+        remove(parts.selector.bind(py), "select")
+    }
+
+    fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        let Some(parts) = &self.0 else {
+            return Ok(());
+        };
+        visit.call(&parts.event_loop)?;
+        visit.call(&parts.selector)?;
+        visit.call(&parts.queue)?;
+        match &parts.former {
+            Some(former) => former.traverse(visit),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Puts ours in place of `select`, `popleft` and `stop`. The type of a plain queue takes no attributes, so the
+/// loop gets one of a type that does.
 fn replace(
     event_loop: &Bound<'_, PyAny>,
     observed: &Arc<Observed>,
     selector: &Bound<'_, PyAny>,
     before: &Bound<'_, PyAny>,
-) -> PyResult<Vec<(Py<PyAny>, &'static str)>> {
+) -> PyResult<Replaced> {
     let py = event_loop.py();
-    let queue = if before.hasattr("__dict__")? {
-        before.clone()
+    let (queue, former) = if before.hasattr("__dict__")? {
+        let left = select_of(selector)?.and_then(|select| left_over(&select));
+        remove(before, "popleft")?;
+        (before.clone(), left)
     } else {
         let kind = py
             .import("aerospike_py._loop_queue")?
             .getattr("ReadyQueue")?;
-        kind.call0()?
+        (kind.call0()?, Some(Arc::new(Former::new(before))))
     };
-    let select = Select::new(observed, selector, before, &queue)?;
-    let popleft = Popleft::new(observed, &queue)?;
+    let popleft = Popleft::new(observed, &queue, former.clone())?;
     queue.setattr("popleft", Py::new(py, popleft)?)?;
+    if let Some(former) = &former {
+        former.announce(&queue)?;
+    }
     if !queue.is(before) {
-        // From here to the assignment nothing may let another thread in that schedules a callback; one
-        // that does so all the same is caught up with after the next wait.
         event_loop.setattr(crate::interned::interned!(py, "_ready"), &queue)?;
-        while before.is_truthy()? {
-            let handle = before.call_method0("popleft")?;
-            queue.call_method1("append", (handle,))?;
+        if let Some(former) = &former {
+            former.announce(&queue)?;
         }
     }
+    let select = Select::new(observed, selector, former.clone(), &queue)?;
     selector.setattr("select", Py::new(py, select)?)?;
     let stop = Stop::new(observed, event_loop)?;
     event_loop.setattr("stop", Py::new(py, stop)?)?;
-    let owners = [
-        (selector, "select"),
-        (&queue, "popleft"),
-        (event_loop, "stop"),
-    ];
-    Ok(owners
-        .map(|(owner, name)| (owner.clone().unbind(), name))
-        .into())
+    Ok(Replaced(Some(Parts {
+        event_loop: event_loop.clone().unbind(),
+        selector: selector.clone().unbind(),
+        queue: queue.unbind(),
+        former,
+    })))
 }
 
 fn remove(owner: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {

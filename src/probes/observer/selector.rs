@@ -11,6 +11,7 @@ use aerospike_stages::{clock, current, GilWait};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
+use crate::probes::observer::former::Former;
 use crate::probes::observer::observed::{Current, Observed};
 
 /// Python's `EVENT_READ` and `EVENT_WRITE`.
@@ -25,8 +26,8 @@ pub struct Select {
     epoll: Py<PyAny>,
     /// The selector's keys by descriptor.
     keys: Py<PyDict>,
-    /// The queue from before: a thread that was just about to schedule something may still use it.
-    before: Option<Py<PyAny>>,
+    /// The queue from before, if the loop has had another.
+    former: Option<Arc<Former>>,
     queue: Py<PyAny>,
 }
 
@@ -34,7 +35,7 @@ impl Select {
     pub fn new(
         observed: &Arc<Observed>,
         selector: &Bound<'_, PyAny>,
-        before: &Bound<'_, PyAny>,
+        former: Option<Arc<Former>>,
         queue: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let py = selector.py();
@@ -45,9 +46,14 @@ impl Select {
                 .getattr(crate::interned::interned!(py, "_selector"))?
                 .unbind(),
             keys: keys.cast_into::<PyDict>()?.unbind(),
-            before: (!before.is(queue)).then(|| before.clone().unbind()),
+            former,
             queue: queue.clone().unbind(),
         })
+    }
+
+    /// The queue from before, if this one is all that is left of an observation that has ended.
+    pub fn left_over(&self) -> Option<&Arc<Former>> {
+        self.former.as_ref().filter(|_| !self.observed.is_open())
     }
 
     /// Waits, detached; also says when the wait was over and when this thread was attached again.
@@ -106,19 +112,12 @@ impl Select {
         Ok(ready)
     }
 
-    /// What another thread has put into the queue that the loop no longer uses.
-    fn catch_up(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(before) = &self.before else {
-            return Ok(());
-        };
-        let before = before.bind(py);
-        while before.is_truthy()? {
-            let handle = before.call_method0(crate::interned::interned!(py, "popleft"))?;
-            self.queue
-                .bind(py)
-                .call_method1(crate::interned::interned!(py, "append"), (handle,))?;
+    /// Sees to what other threads have put into the queue from before; says whether there was something.
+    fn catch_up(&self, py: Python<'_>) -> PyResult<bool> {
+        match &self.former {
+            Some(former) => former.announce(self.queue.bind(py)),
+            None => Ok(false),
         }
-        Ok(())
     }
 }
 
@@ -140,15 +139,21 @@ fn millis_of(timeout: Option<f64>) -> i32 {
 impl Select {
     #[pyo3(signature = (timeout=None))]
     fn __call__<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
-        self.observed.is_here();
-        self.observed.end(py);
+        let observing = self.observed.is_open();
+        if observing {
+            self.observed.is_here();
+            self.observed.end(py);
+        }
         let mut millis = millis_of(timeout);
+        if self.catch_up(py)? {
+            millis = 0;
+        }
         let until = Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0));
         let mut events = Vec::with_capacity(self.keys.bind(py).len().max(1));
         loop {
             match self.wait(py, &mut events, millis)? {
                 Ok(gil) => {
-                    current::set_loop_gil_wait(Some(gil));
+                    current::set_loop_gil_wait(observing.then_some(gil));
                     break;
                 }
                 // As Python itself: the handlers of signals run, and what is left of the time is waited.
@@ -167,7 +172,9 @@ impl Select {
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.epoll)?;
         visit.call(&self.keys)?;
-        visit.call(&self.before)?;
+        if let Some(former) = &self.former {
+            former.traverse(&visit)?;
+        }
         visit.call(&self.queue)
     }
 }
@@ -177,14 +184,20 @@ impl Select {
 pub struct Popleft {
     observed: Arc<Observed>,
     popleft: Py<PyAny>,
+    former: Option<Arc<Former>>,
 }
 
 impl Popleft {
-    pub fn new(observed: &Arc<Observed>, queue: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub fn new(
+        observed: &Arc<Observed>,
+        queue: &Bound<'_, PyAny>,
+        former: Option<Arc<Former>>,
+    ) -> PyResult<Self> {
         let popleft = queue.getattr(crate::interned::interned!(queue.py(), "popleft"))?;
         Ok(Popleft {
             observed: observed.clone(),
             popleft: popleft.unbind(),
+            former,
         })
     }
 }
@@ -192,13 +205,21 @@ impl Popleft {
 #[pymethods]
 impl Popleft {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let handle = self.popleft.call0(py)?;
-        let next = Current::Handle(handle.clone_ref(py));
-        self.observed.begin(py, next);
+        let mut handle = self.popleft.call0(py)?;
+        if let Some(former) = self.former.as_ref().filter(|_| handle.is_none(py)) {
+            handle = former.next(py)?;
+        }
+        if self.observed.is_open() {
+            let next = Current::Handle(handle.clone_ref(py));
+            self.observed.begin(py, next);
+        }
         Ok(handle)
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if let Some(former) = &self.former {
+            former.traverse(&visit)?;
+        }
         visit.call(&self.popleft)
     }
 }

@@ -1,5 +1,6 @@
 """Deadlines and repeated attempts: what is tried again, what is given up, and what is in doubt then."""
 
+import contextlib
 import time
 
 import aerospike_py as asp
@@ -288,6 +289,22 @@ def test_batch_write_gives_up_after_the_attempts_it_was_allowed(three_nodes, con
     assert outcome.retry == BatchRetryInfo(3, 3, truncated_by_timeout=False, unresolved=len(failed))
     written = [{"n": 1 if code else 2} for code in results(outcome)]
     assert api.batch_read(many).to_list() == written
+
+
+@pytest.mark.parametrize("faults", [("error=18x1", "stall"), ("stallx1", "error=18")])
+def test_rows_that_an_attempt_may_have_written_stay_in_doubt(three_nodes, connect, many, faults):
+    """The node refuses one attempt and says nothing of the other: whichever was last, its rows may be written."""
+    api = connect(three_nodes.config())
+    policy = {"total_timeout": 20_000, "socket_timeout": 200, "max_retries": 0}
+    with contextlib.ExitStack() as planted:
+        for fault in faults:
+            planted.enter_context(three_nodes.fault(fault, node=0, command="batch_write"))
+        outcome = api.batch_write(rows(many), policy, retry=1)
+    assert outcome.retry.attempts == 2
+    failed = [record for record in outcome.batch_records if record.result]
+    assert 0 < len(failed) < len(many)
+    assert {record.in_doubt for record in failed} == {True}
+    assert {record.in_doubt for record in outcome.batch_records if not record.result} == {False}
 
 
 def test_batch_write_stops_before_its_deadline(three_nodes, connect, many):
