@@ -220,7 +220,7 @@ impl Recorder {
     }
 
     /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
-    #[inline]
+    #[inline(never)]
     pub fn enter(&mut self, stage: Stage, at: u64) {
         let node = if stage.is_per_node() {
             self.node
@@ -230,8 +230,8 @@ impl Recorder {
         self.timeline.enter(stage, node, at);
     }
 
-    /// What the driver did.
-    #[inline]
+    /// What the driver did. Whoever reports it knows which event it is: what is left of the match there is one call.
+    #[inline(always)]
     pub fn on(&mut self, event: Event, at: u64) {
         if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
             events.push(Stamped { event, at });
