@@ -119,7 +119,7 @@ def figures(cases: dict[str, str], cells: dict[str, Any]) -> Iterator[str]:
                 figures_of += [spread(one["ratio"], ".4f"), spread(one["cpu_ratio"], ".4f")]
             else:
                 figures_of += ["", "", ""]
-            rounds = len(cell["rounds"][one["configuration"]])
+            rounds = len(cell.get("short_rounds", {}).get(one["configuration"]) or cell["rounds"][one["configuration"]])
             yield f"| {one['configuration']} | {rounds} | {' | '.join(figures_of)} |"
         yield ""
 

@@ -44,6 +44,8 @@ OBSERVER = Configuration("observer", "and the loop observer on asyncio", True, T
 EVERYTHING = Configuration("everything", "and the loop observer on asyncio, and probes", True, True, True, True, True)
 
 MEASURED = (OFF, OFF_AGAIN, STAGES, FILES, SPANS, EVERYTHING)
+# To switch these is to set a flag.
+QUICK = (OFF, OFF_AGAIN, STAGES)
 # Probes work by the clock: under callgrind, which is fifty times slower, they would count fifty times.
 COUNTED = (OFF, STAGES, FILES, SPANS, OBSERVER)
 

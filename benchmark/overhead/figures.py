@@ -83,5 +83,16 @@ def compare(rounds: dict[str, list[list[int]]]) -> list[Compared]:
     return compared
 
 
+def of_cell(cell: dict[str, Any]) -> list[Compared]:
+    """Compare every configuration of a workload, by its short rounds where it has some."""
+    short = {one.configuration: one for one in compare(cell["short_rounds"])} if "short_rounds" in cell else {}
+    return [short.get(one.configuration, one) for one in compare(cell["rounds"])]
+
+
+def rounds_of(cell: dict[str, Any], configuration: str) -> int:
+    """How many rounds the figures of a configuration come from."""
+    return len(cell.get("short_rounds", {}).get(configuration) or cell["rounds"][configuration])
+
+
 def as_json(compared: Sequence[Compared]) -> list[dict[str, Any]]:
     return [asdict(one) for one in compared]

@@ -18,12 +18,14 @@ from typing import Any
 
 import aerospike_py
 
-from benchmark.overhead.configurations import MEASURED, OFF, Configuration, switched
+from benchmark.overhead.configurations import MEASURED, OFF, QUICK, Configuration, switched
 from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
 
 # The other blocks are short, and many of them tell more than a few long ones.
 THROUGHPUT_SHARE = 0.4
 LEAST_ROUNDS = 5
+SHORT = 10
+"""What switches at once is measured in blocks that are so much shorter: the machine changes less meanwhile."""
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
 
@@ -44,20 +46,34 @@ class Measuring:
             on.finish()
             return watch.taken().per(count)
 
-    def rounds(self, case: Case, work: Block, seconds: float) -> dict[str, Any]:
-        """Rounds for so long, at least a few."""
+    def cell(self, case: Case, work: Block, seconds: float) -> dict[str, Any]:
+        """Rounds of one workload for so long; half of that for short ones where blocks can be short."""
         count = case.operations or self._operations_in(case.seconds, work)
         for configuration in MEASURED:
             self.block(configuration, work, max(1, count // 4))
-        taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in MEASURED}
+        if not case.operations:
+            return {"operations": count, "rounds": self._rounds(MEASURED, work, count, seconds)}
+        few = max(1, count // SHORT)
+        return {
+            "operations": count,
+            "rounds": self._rounds(MEASURED, work, count, seconds / 2),
+            "short_operations": few,
+            "short_rounds": self._rounds(QUICK, work, few, seconds / 2),
+        }
+
+    def _rounds(
+        self, configurations: tuple[Configuration, ...], work: Block, count: int, seconds: float
+    ) -> dict[str, list[list[int]]]:
+        """Rounds for so long, at least a few."""
+        taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in configurations}
         deadline = time.monotonic() + seconds
         done = 0
         while done < LEAST_ROUNDS or time.monotonic() < deadline:
-            for configuration in self._rng.sample(MEASURED, k=len(MEASURED)):
+            for configuration in self._rng.sample(configurations, k=len(configurations)):
                 block = self.block(configuration, work, count)
                 taken[configuration.name].append([round(block.wall_ns), round(block.cpu_ns)])
             done += 1
-        return {"operations": count, "rounds": taken}
+        return taken
 
     def _operations_in(self, seconds: float, work: Block) -> int:
         """How many operations take so long when nothing is on."""
@@ -84,7 +100,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         measuring = Measuring(job["endpoint"], None, rng)
         for case in CASES:
             if case.lane == "sync":
-                cells[case.name] = measuring.rounds(case, sync_block(client, case), share_of(case, job["seconds"]))
+                cells[case.name] = measuring.cell(case, sync_block(client, case), share_of(case, job["seconds"]))
     loop = asyncio.new_event_loop()
     async_client = aerospike_py.async_client(config)
     loop.run_until_complete(async_client.connect())
@@ -92,7 +108,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     for case in CASES:
         if case.lane == "async":
             work = async_block(async_client, loop, case)
-            cells[case.name] = measuring.rounds(case, work, share_of(case, job["seconds"]))
+            cells[case.name] = measuring.cell(case, work, share_of(case, job["seconds"]))
     loop.run_until_complete(async_client.close())
     loop.close()
     return cells

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmark.overhead.figures import rounds_of
+
 Found = dict[str, float]
 
 
@@ -35,7 +37,7 @@ def table(cells: dict[str, Any]) -> Iterator[str]:
     )
     for name, cell in cells.items():
         for figures in cell["figures"]:
-            rounds = len(cell["rounds"][figures["configuration"]])
+            rounds = rounds_of(cell, figures["configuration"])
             row = f"{name:<17}{figures['configuration']:<14}{rounds:>6} {figures['wall_ns']['median'] / 1e3:>9.1f} "
             if figures["configuration"] != "off":
                 row += f"{spread(figures['difference_ns'], '+.0f'):>28} "

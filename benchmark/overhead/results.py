@@ -45,7 +45,7 @@ def judged(measured: dict[str, Any]) -> dict[str, Any]:
     """One Python's measurements with their figures and verdicts."""
     cells = {}
     for name, cell in measured["cells"].items():
-        compared = figures.compare(cell["rounds"])
+        compared = figures.of_cell(cell)
         cells[name] = {
             **cell,
             "figures": figures.as_json(compared),

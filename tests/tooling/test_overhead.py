@@ -29,6 +29,18 @@ def test_a_figure_is_the_median_of_pairs_whatever_the_rounds_have_in_common():
     assert found["off"].difference_ns == figures.Interval(0, 0, 0)
 
 
+def test_short_rounds_say_what_they_can():
+    short = {name: taken[:21] for name, taken in rounds({**ADDED_NS, "stages": 100}).items()}
+    short = {name: short[name] for name in ("off", "off-again", "stages")}
+    cell = {"operations": 10, "rounds": rounds(), "short_operations": 1, "short_rounds": short}
+    found = by_name(figures.of_cell(cell))
+    assert list(found) == list(ADDED_NS)
+    assert found["stages"].cpu_difference_ns.median == 200
+    assert found["files"].cpu_difference_ns.median == 2 * ADDED_NS["files"]
+    assert [figures.rounds_of(cell, name) for name in ("off", "stages", "files")] == [21, 21, 31]
+    assert figures.of_cell({"operations": 10, "rounds": rounds()}) == figures.compare(rounds())
+
+
 def by_clock(case, compared, clock):
     """The verdicts of a workload by one clock, without that about off."""
     return [judged for judged in verdicts.judge(case, compared)[1:] if judged.clock == clock]
