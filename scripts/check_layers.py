@@ -40,6 +40,7 @@ BRIDGE: tuple[str, ...] = (
     "src/probes/control.rs",
     "src/probes/gil.rs",
     "src/probes/loop_lag.rs",
+    "src/probes/observer/former.rs",
     "src/probes/observer/mod.rs",
     "src/probes/observer/names.rs",
     "src/probes/observer/observed.rs",

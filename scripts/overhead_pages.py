@@ -44,8 +44,8 @@ def page(files: dict[str, dict[str, Any]]) -> str:
             NOTE.format(names=", ".join(files)),
             "What recording costs on top of the client with everything off. Every block of operations in one",
             "configuration is compared with the blocks of its round in which nothing was on; figures are medians of",
-            "these pairs with 95 % intervals. [What recording costs](../production/overhead.md) says what to make of",
-            "it.",
+            "these pairs with 95 % intervals. Off and stages switch at once and have short rounds of their own.",
+            "[What recording costs](../production/overhead.md) says what to make of it.",
             "",
             *(line for name, results in files.items() for line in section(name, results)),
         ]
