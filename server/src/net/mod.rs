@@ -43,25 +43,25 @@ pub(crate) struct Network {
 }
 
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
+    Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
-    )?;
-    // A node that comes back must not wait for its old connections to be forgotten.
-    #[cfg(not(windows))]
-    socket.set_reuse_address(true)?;
-    Ok(socket)
+    )
 }
 
 /// Takes a port without listening on it yet: until then connecting to it is refused.
 fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address)?;
+    // A node that comes back must not wait for its old connections to be forgotten.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
 
-/// Takes the port of a listener of ours beside it, so that nobody else can when the listener closes.
+/// Takes the port of a listener of ours beside it, so that nobody else can when the listener closes: whoever reuses
+/// addresses gets only those of sockets that let theirs be reused.
 #[cfg(unix)]
 fn bind_beside(address: SocketAddr) -> io::Result<Socket> {
     let socket = new_socket(address)?;
@@ -78,9 +78,11 @@ fn bind_beside(_address: SocketAddr) -> io::Result<Socket> {
 fn start_listening(socket: Socket) -> io::Result<StdListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    // Only now that the port is taken: two servers must not share one.
+    // Only now that the port is taken: two servers must not share one. Connections inherit both.
     #[cfg(unix)]
     socket.set_reuse_port(true)?;
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
     Ok(socket.into())
 }
 
