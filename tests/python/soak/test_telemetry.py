@@ -39,6 +39,8 @@ THREADS, TASKS = 4, 16
 WARM_UP = 0.3
 # An allocator keeps some of what it had; what is lost per operation would be hundreds of megabytes after minutes.
 MOST_GROWTH_BYTES = 32_000_000
+# Within seconds, queues and buffers fill up that the process has not needed before; they are bounded.
+MOST_FILLING_BYTES = 128_000_000
 FILE_BYTES, RECORDING_BYTES = 8 << 20, 64 << 20
 SHUTDOWN_SECONDS = 10
 """What is promised is one second, and printed; a crowded machine may take longer, a hang takes for ever."""
@@ -121,7 +123,7 @@ def shut_down(collector: Visitor, client: Client) -> float:
     return time.monotonic() - began
 
 
-def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
+def soak(folder: Path, seconds: float, dwell: tuple[float, float], most_growth: int) -> None:
     port = free_port()
     operations_before, conversions_before = recorded()
     workload = Workload(1 << 60, SEED, threads=THREADS, tasks=TASKS)
@@ -187,16 +189,16 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float]) -> None:
     assert trouble.recoveries >= 4
     assert scraped >= trouble.recoveries
     assert probes.probe("gil_delay" if has_gil() else "attach_delay").count > 0
-    assert growth < MOST_GROWTH_BYTES
+    assert growth < most_growth
     assert shutdown < SHUTDOWN_SECONDS
 
 
 @pytest.mark.timeout(300)
 def test_seconds(tmp_path: Path) -> None:
-    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "0.15")), dwell=(0.1, 0.5))
+    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "0.15")), dwell=(0.1, 0.5), most_growth=MOST_FILLING_BYTES)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_ten_minutes(tmp_path: Path) -> None:
-    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "10")), dwell=(0.5, 6.0))
+    soak(tmp_path, 60 * float(os.environ.get("SOAK_MINUTES", "10")), dwell=(0.5, 6.0), most_growth=MOST_GROWTH_BYTES)
