@@ -6,6 +6,7 @@ servers of their own.
 """
 
 import os
+import signal
 import uuid
 
 import pytest
@@ -18,6 +19,9 @@ __all__ = ["embedded_cluster", "embedded_server", "server_config"]
 
 
 def pytest_configure(config):
+    # A shell has what it runs in the background ignore this signal, and so would every program that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "embedded: runs on embedded servers even if AEROSPIKE_HOST names a cluster")
 
 
