@@ -30,11 +30,8 @@ def pytest_configure(config):
 BY_THE_CLOCK = {
     "test_ground_truth_network.py",
     "test_ground_truth_python.py",
-    "test_partition.py",
     "test_probes.py",
     "test_scenarios.py",
-    "test_site_examples.py",
-    "test_snapshots.py",
     "test_split.py",
 }
 
