@@ -62,7 +62,8 @@ def verify(url: str, work: Work, name: str) -> int:
             with urllib.request.urlopen(f"{url}&step={step}", timeout=_PATIENCE_SECONDS) as response:
                 got = json.load(response)
         except urllib.error.HTTPError as error:
-            raise WrongResultError(f"{name}: status {error.code}: {error.read()[:500]!r}") from error
+            with error:
+                raise WrongResultError(f"{name}: status {error.code}: {error.read()[:500]!r}") from error
         where = difference(got, expected(work, step))
         if where is not None:
             raise WrongResultError(f"{name}: answer {step} is wrong: {where}")

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
@@ -71,8 +72,12 @@ class Prometheus:
         return [(row["metric"], float(row["value"][1])) for row in answer["data"]["result"]]
 
     def fetch(self, path):
-        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=20) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=20) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:  # it is a file as well as an error: 503 while Prometheus starts
+            refusal.close()
+            raise
 
     def wait_for(self, expression, reached):
         """Return what the expression says, once that is as it should be."""
