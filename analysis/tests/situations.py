@@ -218,6 +218,12 @@ def slow_stretches(recording: Recording) -> None:
         recording.add(recording.healthy(encode=MS if 1000 < i < 1030 or 2000 < i < 2025 else 0))
 
 
+def one_pause(recording: Recording) -> None:
+    """The machine stops once for a moment."""
+    for i in range(ROWS):
+        recording.add(recording.healthy(encode=MS if 1000 < i < 1020 else 0))
+
+
 def timer(recording: Recording) -> None:
     """The timer wheel is contended."""
     for i in range(ROWS):
@@ -263,6 +269,7 @@ SITUATIONS: dict[str, tuple[Plant, str | None, set[str]]] = {
     "throttled": (throttled, "throttled", set()),
     "cold_start": (cold_start, "cold_start", set()),
     "slow_stretches": (slow_stretches, "slow_stretches", set()),
+    "one_pause": (one_pause, None, set()),
     "timer": (timer, "timer", set()),
     "unattributed": (unattributed, "unattributed", set()),
     "dropped": (dropped, "dropped", set()),

@@ -19,6 +19,8 @@ SMALL_BATCH = 8
 FEWEST_CALLS = 5
 # Stretches come behind causes that hold for all of a recording and explain as much.
 STRETCHES = 0.9
+# Stretches that do not make the tail must hold this part of all operations: any machine stops for a moment.
+FEWEST_IN_STRETCHES = 0.02
 
 
 def blamed(evidence: Evidence, waits: tuple[str, ...]) -> Blame | None:
@@ -136,8 +138,10 @@ def slow_stretches(evidence: Evidence) -> list[Candidate]:
         in_them = evidence.tail_in_stretches(group)
         if not bursts or (len(bursts) > len(trend.slices) / 4 and in_them < IN_STRETCHES):
             continue
-        worst = max(bursts, key=lambda one: one.p99_ns)
         operations = sum(one.count for one in bursts)
+        if in_them < IN_STRETCHES and operations < FEWEST_IN_STRETCHES * group.breakdown.count:
+            continue
+        worst = max(bursts, key=lambda one: one.p99_ns)
         found.append(
             Candidate(
                 part

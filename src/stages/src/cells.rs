@@ -8,7 +8,7 @@ use crate::ends::PackedEnd;
 use crate::histogram::{bump, Histogram};
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation};
-use crate::pending::{narrow, Ended, Pending};
+use crate::pending::{fits, Ended, Pending};
 use crate::recorder::{Ending, Recorder};
 use crate::series::{Key, Series};
 use crate::sparse::Sparse;
@@ -64,16 +64,16 @@ impl Cells {
             .store(version.wrapping_add(2), Ordering::Release);
     }
 
-    /// Takes notice of an operation that has ended.
+    /// Takes notice of an operation that has ended and did not take long; its stages matter if it has some.
     #[inline]
-    pub(crate) fn end(&self, ended: &Ended) {
-        if !self.pending.push(ended) {
+    pub(crate) fn end(&self, ended: &Ended, stages: &[u64; Stage::COUNT]) {
+        if !self.pending.push(ended, stages) {
             self.settle();
-            self.pending.push(ended);
+            self.pending.push(ended, stages);
         }
     }
 
-    /// Adds up what is pending, one histogram after the other.
+    /// Adds up what is pending.
     #[cold]
     fn settle(&self) {
         for (place, header) in self.pending.headers().enumerate() {
@@ -84,12 +84,12 @@ impl Cells {
             }
             if header.key.is_staged() {
                 self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
+                self.pending.visit(place, |stage, nanos| {
+                    self.stages[stage]
+                        .get_or_init(Histogram::default)
+                        .record(nanos);
+                });
             }
-        }
-        for (stage, histogram) in Stage::ALL.into_iter().zip(&self.stages) {
-            self.pending.visit(stage, |nanos| {
-                histogram.get_or_init(Histogram::default).record(nanos);
-            });
         }
         self.pending.clear();
     }
@@ -104,7 +104,7 @@ impl Cells {
         measured: bool,
     ) {
         let mut ended = Ended {
-            stages: None,
+            staged: true,
             node: recorder.facts.node,
             wall: ending.wall,
             target: recorder.facts.subject.target,
@@ -116,9 +116,8 @@ impl Cells {
             return self.end_at_once(&self.add_segments(recorder), &ended);
         };
         ended.node = node;
-        ended.stages = narrow(&stages);
-        if ended.stages.is_some() {
-            self.end(&ended);
+        if fits(ended.wall) {
+            self.end(&ended, &stages);
         } else {
             self.add_node(node, |stage| stages[stage.index()]);
             self.end_at_once(&stages, &ended);
@@ -192,7 +191,7 @@ impl Cells {
     fn add_to(&self, totals: &mut Totals) {
         self.pending
             .iter()
-            .for_each(|ended| totals.add_pending(&ended));
+            .for_each(|(ended, stages)| totals.add_pending(&ended, stages.as_ref()));
         self.series
             .visit(|key, durations| totals.add_series(key, |counts| durations.add_to(counts)));
         if let Some(keys) = self.keys.get() {

@@ -20,6 +20,7 @@ use crate::pending::Ended;
 use crate::recorder::{Origin, Recorder};
 use crate::sink;
 use crate::sparse::Sparse;
+use crate::table::Stage;
 use crate::target::Target;
 
 pub use crate::totals::Totals;
@@ -123,13 +124,17 @@ pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
     let idle = IDLE
         .try_with(|idle| idle.borrow_mut().pop())
         .unwrap_or_default();
-    match idle {
+    let mut recorder = match idle {
         Some(mut recorder) => {
             recorder.restart(operation, lane, at);
             recorder
         }
         None => Box::new(Recorder::start(operation, lane, at)),
+    };
+    if !operation.is_batch() && !sink::is_present() {
+        recorder.keep_sums();
     }
+    recorder
 }
 
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
@@ -145,6 +150,10 @@ pub fn finish(mut recorder: Box<Recorder>, end: End, at: u64, timed: bool) {
 }
 
 fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
+    let shown = sink::is_present();
+    if shown {
+        recorder.keep_marks();
+    }
     let origin = recorder.origin();
     let ending = recorder.close(end.outcome, at);
     let packed = PackedEnd::of(&end);
@@ -153,7 +162,7 @@ fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
             .cells(origin.operation, origin.lane)
             .write(|cells| cells.end_recorded(recorder, &ending, packed, measured));
     });
-    if sink::is_present() {
+    if shown {
         sink::show(|sink| sink.ended(recorder, &ending, &end));
     }
 }
@@ -166,7 +175,7 @@ pub fn record_duration(
     nanos: u64,
 ) {
     let ended = Ended {
-        stages: None,
+        staged: false,
         node,
         wall: nanos,
         target,
@@ -177,7 +186,7 @@ pub fn record_duration(
     with_shard(|shard| {
         shard
             .cells(operation, lane)
-            .write(|cells| cells.end(&ended));
+            .write(|cells| cells.end(&ended, &[0; Stage::COUNT]));
     });
 }
 

@@ -10,7 +10,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ends::PackedEnd;
-use crate::histogram::bump;
 use crate::node::NodeId;
 use crate::series::Key;
 use crate::table::Stage;
@@ -32,8 +31,8 @@ const FAILED_IN: u32 = 48;
 /// What is kept of an operation that had no tasks and talked to one node at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// Nanoseconds by stage; `None` if they were not recorded.
-    pub(crate) stages: Option<[u32; Stage::COUNT]>,
+    /// Whether its stages were recorded.
+    pub(crate) staged: bool,
     pub(crate) node: NodeId,
     pub(crate) wall: u64,
     pub(crate) target: Target,
@@ -55,13 +54,7 @@ impl Ended {
     /// What it counts under.
     #[inline]
     pub(crate) fn key(&self) -> Key {
-        Key::new(
-            self.target,
-            self.node,
-            self.end,
-            self.stages.is_some(),
-            self.measured,
-        )
+        Key::new(self.target, self.node, self.end, self.staged, self.measured)
     }
 
     #[inline]
@@ -71,18 +64,16 @@ impl Ended {
     }
 }
 
-/// The stages of an operation in half the space; `None` if one of them took longer than four seconds.
+/// Whether the stages of an operation that took so long fit into half the space: not if that was more than four
+/// seconds.
 #[inline]
-pub(crate) fn narrow(stages: &[u64; Stage::COUNT]) -> Option<[u32; Stage::COUNT]> {
-    let all = stages.iter().fold(0, |all, nanos| all | nanos);
-    (all <= u64::from(u32::MAX)).then(|| stages.map(|nanos| nanos as u32))
+pub(crate) const fn fits(wall: u64) -> bool {
+    wall <= u32::MAX as u64
 }
 
 /// A block of operations in the order in which they ended.
 pub(crate) struct Pending {
     length: AtomicU64,
-    /// How many of them have stages.
-    staged: AtomicU64,
     words: [[AtomicU64; WORDS]; CAPACITY],
 }
 
@@ -90,7 +81,6 @@ impl Default for Pending {
     fn default() -> Self {
         Pending {
             length: AtomicU64::new(0),
-            staged: AtomicU64::new(0),
             words: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
         }
     }
@@ -103,19 +93,17 @@ impl Pending {
         (self.length.load(Ordering::Relaxed) as usize).min(CAPACITY)
     }
 
-    /// Adds one; `false` if there is no room.
+    /// Adds one with its stages, which [fit](fits), if it has some; `false` if there is no room.
     #[inline]
-    pub(crate) fn push(&self, ended: &Ended) -> bool {
+    pub(crate) fn push(&self, ended: &Ended, stages: &[u64; Stage::COUNT]) -> bool {
         let place = self.len();
         let Some(words) = self.words.get(place) else {
             return false;
         };
-        if let Some(stages) = &ended.stages {
-            bump(&self.staged, 1);
+        if ended.staged {
             for (word, pair) in words.iter().zip(stages.chunks(2)) {
                 let high = pair.get(1).copied().unwrap_or(0);
-                let both = u64::from(pair[0]) | u64::from(high) << 32;
-                word.store(both, Ordering::Relaxed);
+                word.store(pair[0] | high << 32, Ordering::Relaxed);
             }
         }
         words[WALL].store(ended.wall, Ordering::Relaxed);
@@ -128,21 +116,20 @@ impl Pending {
     #[inline]
     pub(crate) fn clear(&self) {
         self.length.store(0, Ordering::Relaxed);
-        self.staged.store(0, Ordering::Relaxed);
     }
 
-    /// Calls `visit` with the nanoseconds of a stage, for every one of them that has spent some in it.
+    /// Calls `visit` with the numbers of the stages in which the operation at a place, which has stages, has spent
+    /// some time, and with how much.
     #[inline]
-    pub(crate) fn visit(&self, stage: Stage, mut visit: impl FnMut(u64)) {
-        if self.staged.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let (word, shift) = (stage.index() / 2, 32 * (stage.index() % 2));
-        for words in &self.words[..self.len()] {
-            let pair = words[word].load(Ordering::Relaxed);
-            let nanos = (pair >> shift) & u64::from(u32::MAX);
-            if nanos > 0 && words[REST].load(Ordering::Relaxed) & 1 != 0 {
-                visit(nanos);
+    pub(crate) fn visit(&self, place: usize, mut visit: impl FnMut(usize, u64)) {
+        for (number, word) in self.words[place][..STAGE_WORDS].iter().enumerate() {
+            let pair = word.load(Ordering::Relaxed);
+            let (low, high) = (pair & u64::from(u32::MAX), pair >> 32);
+            if low > 0 {
+                visit(2 * number, low);
+            }
+            if high > 0 {
+                visit(2 * number + 1, high);
             }
         }
     }
@@ -168,19 +155,20 @@ impl Pending {
         })
     }
 
-    /// What is there.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Ended> + '_ {
-        self.headers().enumerate().map(|(place, header)| Ended {
-            stages: header
-                .key
-                .is_staged()
-                .then(|| Stage::ALL.map(|stage| self.nanos(place, stage) as u32)),
-            node: header.key.node(),
-            wall: header.wall,
-            target: header.key.target(),
-            end: header.key.end(),
-            failed_in: header.failed_in,
-            measured: header.key.is_measured(),
+    /// What is there, with nanoseconds by stage where these were recorded.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ended, Option<[u64; Stage::COUNT]>)> + '_ {
+        self.headers().enumerate().map(|(place, header)| {
+            let ended = Ended {
+                staged: header.key.is_staged(),
+                node: header.key.node(),
+                wall: header.wall,
+                target: header.key.target(),
+                end: header.key.end(),
+                failed_in: header.failed_in,
+                measured: header.key.is_measured(),
+            };
+            let stages = || Stage::ALL.map(|stage| self.nanos(place, stage));
+            (ended, ended.staged.then(stages))
         })
     }
 }
@@ -191,7 +179,7 @@ mod tests {
     use crate::operation::Outcome;
     use proptest::prelude::*;
 
-    fn any_ended() -> impl Strategy<Value = Ended> {
+    fn any_ended() -> impl Strategy<Value = (Ended, Option<[u64; Stage::COUNT]>)> {
         let stages = prop::option::of(any::<[u32; Stage::COUNT]>());
         let rest = (
             0..NodeId::COUNT,
@@ -201,14 +189,17 @@ mod tests {
             any::<bool>(),
         );
         (stages, rest).prop_map(
-            |(stages, (node, wall, (target, outcome, detail), failed_in, measured))| Ended {
-                stages,
-                node: NodeId::from_index(node),
-                wall,
-                target: Target::from_index(target),
-                end: PackedEnd::from_bits(outcome | u64::from(detail) << 8),
-                failed_in: failed_in.map(|stage| Stage::ALL[stage]),
-                measured,
+            |(stages, (node, wall, (target, outcome, detail), failed_in, measured))| {
+                let ended = Ended {
+                    staged: stages.is_some(),
+                    node: NodeId::from_index(node),
+                    wall,
+                    target: Target::from_index(target),
+                    end: PackedEnd::from_bits(outcome | u64::from(detail) << 8),
+                    failed_in: failed_in.map(|stage| Stage::ALL[stage]),
+                    measured,
+                };
+                (ended, stages.map(|all| all.map(u64::from)))
             },
         )
     }
@@ -217,32 +208,27 @@ mod tests {
         #[test]
         fn what_goes_in_comes_out(all in prop::collection::vec(any_ended(), 0..CAPACITY + 3)) {
             let pending = Pending::default();
+            let push = |(ended, stages): &(Ended, Option<_>)| pending.push(ended, &stages.unwrap_or([9; Stage::COUNT]));
             // Whatever was there before does not shine through.
             for ended in all.iter().rev() {
-                pending.push(ended);
+                push(ended);
             }
             pending.clear();
-            let taken: Vec<bool> = all.iter().map(|ended| pending.push(ended)).collect();
+            let taken: Vec<bool> = all.iter().map(push).collect();
             prop_assert_eq!(taken.iter().filter(|taken| **taken).count(), all.len().min(CAPACITY));
-            let kept: Vec<Ended> = pending.iter().collect();
+            let kept: Vec<_> = pending.iter().collect();
             prop_assert_eq!(&kept[..], &all[..all.len().min(CAPACITY)]);
-            for (place, stage) in Stage::ALL.into_iter().enumerate() {
-                let mut visited = Vec::new();
-                pending.visit(stage, |nanos| visited.push(nanos));
-                let of_stage = kept.iter().filter_map(|ended| ended.stages.map(|all| all[place]));
-                let expected: Vec<u64> = of_stage.filter(|nanos| *nanos > 0).map(u64::from).collect();
-                prop_assert_eq!(visited, expected);
+            for (place, stages) in kept.iter().enumerate().filter_map(|(i, one)| Some((i, one.1?))) {
+                let mut visited = [0; Stage::COUNT];
+                pending.visit(place, |stage, nanos| visited[stage] += nanos);
+                prop_assert_eq!(visited, stages);
             }
         }
     }
 
     #[test]
     fn only_what_takes_seconds_is_too_wide() {
-        let mut stages = [7; Stage::COUNT];
-        assert_eq!(narrow(&stages), Some([7; Stage::COUNT]));
-        stages[3] = u64::from(u32::MAX);
-        assert_eq!(narrow(&stages).unwrap()[3], u32::MAX);
-        stages[3] += 1;
-        assert_eq!(narrow(&stages), None);
+        assert!(fits(4_294_967_295));
+        assert!(!fits(4_294_967_296));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It never reads a clock: every method takes the time, so tests run on a virtual one.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::caller::Caller;
@@ -119,13 +120,26 @@ impl Recorder {
         self.extra = None;
     }
 
+    /// Keeps the times of stages and not their order, until there is a track or a second node: for an operation
+    /// that has just started.
+    #[inline]
+    pub fn keep_sums(&mut self) {
+        self.timeline.keep_sums();
+    }
+
+    /// Keeps the order of stages from now on. What has been before is told stage by stage.
+    pub fn keep_marks(&mut self) {
+        self.timeline.keep_marks(self.node);
+    }
+
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
 
     /// Starts a track: a task that the operation spawned.
     #[must_use]
-    pub fn start_track(&self, at: u64) -> Self {
+    pub fn start_track(&mut self, at: u64) -> Self {
+        self.keep_marks();
         let mut track = Self::with(
             self.id,
             self.operation,
@@ -215,7 +229,10 @@ impl Recorder {
     /// From now on the operation talks to `node`.
     #[inline]
     pub fn set_node(&mut self, node: NodeId) {
-        self.several_nodes |= self.node != node && self.node != NodeId::NONE;
+        if self.node != node && self.node != NodeId::NONE {
+            self.several_nodes = true;
+            self.keep_marks();
+        }
         self.node = node;
     }
 
@@ -451,7 +468,7 @@ impl Recorder {
     /// had no tasks and talked to one node, which need no look at their segments.
     #[inline]
     #[must_use]
-    pub fn simple_sums(&self) -> Option<([u64; Stage::COUNT], NodeId)> {
+    pub fn simple_sums(&self) -> Option<(Cow<'_, [u64; Stage::COUNT]>, NodeId)> {
         let simple = self.tracks().is_empty() && !self.several_nodes;
         simple.then(|| (self.timeline.sums(), self.node))
     }

@@ -2,6 +2,10 @@
 //!
 //! One stage is always running, so stages cannot overlap and cannot leave gaps; a mark that
 //! would lie before its predecessor is moved onto it, so nothing is ever negative.
+//!
+//! Where nobody asks in which order stages ran, a timeline keeps the time of each and no marks.
+
+use std::borrow::Cow;
 
 use crate::node::NodeId;
 use crate::table::Stage;
@@ -70,31 +74,31 @@ pub const MAX_MARKS: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Timeline {
     start: u64,
-    marks: Vec<Packed>,
     last: Mark,
-    /// Sums of what was folded away after [`MAX_MARKS`], by stage; on the node of the last mark.
-    folded: Option<Box<Folded>>,
     end: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-struct Folded {
+    /// Time is added to `sums` from here on and has no marks: from the start, or after [`MAX_MARKS`].
+    folded_from: Option<u64>,
+    /// Time by stage of what is folded; that of the stage that is running comes to it at the end.
     sums: [u64; Stage::COUNT],
-    from: u64,
+    /// The marks were made from sums: they do not tell an order.
+    from_sums: bool,
+    marks: Vec<Packed>,
 }
 
 impl Timeline {
     /// Holds nothing and owns nothing; only good for being replaced.
     pub(crate) const EMPTY: Timeline = Timeline {
         start: 0,
-        marks: Vec::new(),
         last: Mark {
             at: 0,
             stage: Stage::Unattributed,
             node: NodeId::NONE,
         },
-        folded: None,
         end: None,
+        folded_from: None,
+        sums: [0; Stage::COUNT],
+        from_sums: false,
+        marks: Vec::new(),
     };
 
     /// Starts with `stage` running from `at`.
@@ -111,7 +115,8 @@ impl Timeline {
     /// Starts over, keeping the memory.
     pub fn restart(&mut self, at: u64, stage: Stage) {
         self.start = at;
-        self.folded = None;
+        self.folded_from = None;
+        self.from_sums = false;
         self.end = None;
         self.last = Mark {
             at,
@@ -120,6 +125,40 @@ impl Timeline {
         };
         self.marks.clear();
         self.marks.push(Packed::new(self.last, at));
+    }
+
+    /// Keeps no marks: for a timeline that has just started and whose order nobody will ask for.
+    #[inline]
+    pub fn keep_sums(&mut self) {
+        self.marks.clear();
+        self.sums = [0; Stage::COUNT];
+        self.folded_from = Some(self.start);
+    }
+
+    /// Keeps marks from now on, if it has kept none. What has been is told stage by stage, and to have been
+    /// spent on `node` where stages have nodes.
+    pub fn keep_marks(&mut self, node: NodeId) {
+        if self.folded_from != Some(self.start) || !self.marks.is_empty() {
+            return;
+        }
+        let mut at = self.start;
+        for stage in Stage::ALL {
+            let nanos = self.sums[stage.index()];
+            if nanos > 0 {
+                let node = if stage.is_per_node() {
+                    node
+                } else {
+                    NodeId::NONE
+                };
+                self.marks
+                    .push(Packed::new(Mark { at, stage, node }, self.start));
+                at = at.saturating_add(nanos).min(self.start + LONGEST);
+            }
+        }
+        self.last.at = at;
+        self.marks.push(Packed::new(self.last, self.start));
+        self.folded_from = None;
+        self.from_sums = true;
     }
 
     /// The stage that is running.
@@ -149,30 +188,27 @@ impl Timeline {
         if last.stage == stage && last.node == node {
             return;
         }
-        let mark = Mark {
-            at: at.min(self.start + LONGEST).max(last.at),
-            stage,
-            node,
-        };
-        if self.marks.len() < MAX_MARKS {
-            self.marks.push(Packed::new(mark, self.start));
-        } else {
-            self.fold(mark.at);
+        if self.folded_from.is_none() {
+            return self.mark(stage, node, at);
         }
-        self.last = mark;
+        let at = at.max(last.at);
+        self.sums[last.stage.index()] += at - last.at;
+        self.last = Mark { at, stage, node };
     }
 
-    /// Adds the time of the last mark, which nothing else keeps, to the sums.
-    #[cold]
-    fn fold(&mut self, until: u64) {
+    #[inline(never)]
+    fn mark(&mut self, stage: Stage, node: NodeId, at: u64) {
         let last = self.last;
-        let folded = self.folded.get_or_insert_with(|| {
-            Box::new(Folded {
-                sums: [0; Stage::COUNT],
-                from: last.at,
-            })
-        });
-        folded.sums[last.stage.index()] += until - last.at;
+        let at = at.min(self.start + LONGEST).max(last.at);
+        self.last = Mark { at, stage, node };
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push(Packed::new(self.last, self.start));
+        } else {
+            // The time of the last mark, which nothing else keeps, is the first that is folded.
+            self.folded_from = Some(last.at);
+            self.sums = [0; Stage::COUNT];
+            self.sums[last.stage.index()] = at - last.at;
+        }
     }
 
     /// Says something else about the stage that is running.
@@ -182,7 +218,7 @@ impl Timeline {
             node,
             ..self.last
         };
-        if self.folded.is_none() {
+        if self.folded_from.is_none() {
             if let Some(mark) = self.marks.last_mut() {
                 *mark = Packed::new(self.last, self.start);
             }
@@ -191,15 +227,21 @@ impl Timeline {
 
     /// Ends the timeline, once and for all.
     pub fn finish(&mut self, at: u64) {
-        if self.end.is_none() {
-            self.end = Some(at.max(self.last.at));
+        if self.end.is_some() {
+            return;
+        }
+        let at = at.max(self.last.at);
+        self.end = Some(at);
+        if self.folded_from.is_some() {
+            self.sums[self.last.stage.index()] += at - self.last.at;
+            self.last.at = at;
         }
     }
 
-    /// Whether there were more marks than are kept.
+    /// Whether some of its time has no marks, or its marks tell no order.
     #[must_use]
     pub fn is_folded(&self) -> bool {
-        self.folded.is_some()
+        self.folded_from.is_some() || self.from_sums
     }
 
     /// When the timeline ended; its last mark while it has not.
@@ -211,15 +253,22 @@ impl Timeline {
     /// Time by stage of an ended timeline.
     #[inline]
     #[must_use]
-    pub fn sums(&self) -> [u64; Stage::COUNT] {
-        let mut sums = match &self.folded {
-            Some(folded) => folded.sums,
+    pub fn sums(&self) -> Cow<'_, [u64; Stage::COUNT]> {
+        if self.folded_from.is_some() && self.marks.is_empty() {
+            return Cow::Borrowed(&self.sums);
+        }
+        Cow::Owned(self.sums_of_marks())
+    }
+
+    fn sums_of_marks(&self) -> [u64; Stage::COUNT] {
+        let mut sums = match self.folded_from {
+            Some(_) => self.sums,
             None => [0; Stage::COUNT],
         };
         for pair in self.marks.windows(2) {
             sums[pair[0].stage()] += pair[1].since_start() - pair[0].since_start();
         }
-        // What is folded is not among the marks, and neither is the time of the last stage.
+        // The time of the last mark is among what is folded, if anything is.
         sums[self.last.stage.index()] += self.ended() - self.last.at;
         sums
     }
@@ -228,10 +277,7 @@ impl Timeline {
     /// one segment per stage, laid end to end, so the whole stays a partition.
     #[inline]
     pub fn visit(&self, mut visit: impl FnMut(Segment)) {
-        let end_of_marks = match &self.folded {
-            Some(folded) => folded.from,
-            None => self.ended(),
-        };
+        let end_of_marks = self.folded_from.unwrap_or(self.ended());
         let mut open: Option<Mark> = None;
         let mut close = |mark: Mark, end: u64| {
             if end > mark.at {
@@ -251,23 +297,26 @@ impl Timeline {
         if let Some(last) = open {
             close(last, end_of_marks);
         }
-        if let Some(folded) = &self.folded {
-            self.visit_folded(folded, visit);
+        if let Some(from) = self.folded_from {
+            self.visit_folded(from, visit);
         }
     }
 
-    fn visit_folded(&self, folded: &Folded, mut visit: impl FnMut(Segment)) {
-        let mut sums = folded.sums;
-        sums[self.last.stage.index()] += self.ended() - self.last.at;
-        let mut start = folded.from;
+    fn visit_folded(&self, from: u64, mut visit: impl FnMut(Segment)) {
+        let mut start = from;
         for stage in Stage::ALL
             .into_iter()
-            .filter(|stage| sums[stage.index()] > 0)
+            .filter(|stage| self.sums[stage.index()] > 0)
         {
-            let end = start + sums[stage.index()];
+            let end = start + self.sums[stage.index()];
+            let node = if stage.is_per_node() {
+                self.last.node
+            } else {
+                NodeId::NONE
+            };
             visit(Segment {
                 stage,
-                node: self.last.node,
+                node,
                 start,
                 end,
             });
@@ -360,5 +409,70 @@ mod tests {
         for pair in segments.windows(2) {
             assert_eq!(pair[0].end, pair[1].start);
         }
+    }
+
+    fn alternate(timeline: &mut Timeline, rounds: u64) {
+        for round in 1..=rounds {
+            let stage = if round % 2 == 0 {
+                Stage::NetworkWait
+            } else {
+                Stage::Decode
+            };
+            let node = if stage.is_per_node() {
+                NodeId::OVERFLOW
+            } else {
+                NodeId::NONE
+            };
+            timeline.enter(stage, node, 10 * round);
+        }
+    }
+
+    #[test]
+    fn without_marks_there_are_sums() {
+        let mut timeline = Timeline::start(0, Stage::KeyParse);
+        timeline.keep_sums();
+        alternate(&mut timeline, 7);
+        timeline.finish(90);
+        assert!(timeline.is_folded());
+        let sums = timeline.sums();
+        assert_eq!(sums[Stage::KeyParse.index()], 10);
+        assert_eq!(sums[Stage::NetworkWait.index()], 30);
+        assert_eq!(sums[Stage::Decode.index()], 50);
+        assert_eq!(sums.iter().sum::<u64>(), 90);
+        // Another operation on the same memory sees nothing of it.
+        timeline.restart(100, Stage::KeyParse);
+        timeline.keep_sums();
+        timeline.finish(101);
+        assert_eq!(timeline.sums().iter().sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn marks_after_sums_keep_every_nanosecond_and_its_node() {
+        let mut timeline = Timeline::start(0, Stage::KeyParse);
+        timeline.keep_sums();
+        alternate(&mut timeline, 4);
+        timeline.keep_marks(NodeId::OVERFLOW);
+        timeline.keep_marks(NodeId::NONE);
+        timeline.enter(Stage::Decode, NodeId::OVERFLOW, 50);
+        timeline.enter(Stage::ToDict, NodeId::NONE, 60);
+        timeline.finish(61);
+        assert!(timeline.is_folded());
+        let segments = timeline.segments();
+        assert_eq!(total(&segments, Stage::KeyParse), 10);
+        assert_eq!(total(&segments, Stage::NetworkWait), 20);
+        assert_eq!(total(&segments, Stage::Decode), 30);
+        assert_eq!(segments.last().unwrap().start, 60);
+        for pair in segments.windows(2) {
+            assert_eq!(pair[0].end, pair[1].start);
+        }
+        for segment in &segments {
+            assert_eq!(segment.node != NodeId::NONE, segment.stage.is_per_node());
+        }
+        assert_eq!(
+            segments.iter().map(|one| one.end - one.start).sum::<u64>(),
+            61
+        );
+        timeline.restart(100, Stage::KeyParse);
+        assert!(!timeline.is_folded());
     }
 }

@@ -80,7 +80,7 @@ impl Totals {
         }
     }
 
-    pub(crate) fn add_pending(&mut self, ended: &Ended) {
+    pub(crate) fn add_pending(&mut self, ended: &Ended, stages: Option<&[u64; Stage::COUNT]>) {
         let outcome = ended.end.outcome as usize;
         if ended.measured {
             self.durations.record(ended.wall);
@@ -90,7 +90,7 @@ impl Totals {
                 series.of(key).record(ended.wall);
             }
         }
-        let Some(stages) = &ended.stages else { return };
+        let Some(stages) = stages else { return };
         self.wall.record(ended.wall);
         self.outcomes[outcome] += 1;
         if let Some(stage) = ended.failed_in {
@@ -98,12 +98,12 @@ impl Totals {
         }
         for (total, nanos) in self.stages.iter_mut().zip(stages) {
             if *nanos > 0 {
-                total.record(u64::from(*nanos));
+                total.record(*nanos);
             }
         }
         if ended.node != NodeId::NONE {
             for stage in Stage::PER_NODE {
-                self.nodes[ended.node.index()][stage.index()] += u64::from(stages[stage.index()]);
+                self.nodes[ended.node.index()][stage.index()] += stages[stage.index()];
             }
         }
     }

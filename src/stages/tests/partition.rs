@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+use std::collections::BTreeMap;
+
 use aerospike_stages::invariants::check;
 use aerospike_stages::{
     Event, GilWait, Lane, NodeId, Operation, Outcome, Recorder, Stage, Summary,
@@ -232,7 +234,7 @@ fn a_failure_keeps_the_stage_it_died_in() {
 }
 
 fn track_of(
-    parent: &Recorder,
+    parent: &mut Recorder,
     spawned: u64,
     polled: u64,
     wait: u64,
@@ -262,8 +264,8 @@ fn a_fan_out_shows_its_critical_path_once() {
     recorder.on(Event::FirstPoll, 100);
     // Spawned at 150 and 160, polled before the operation starts to wait at 200: the 40 ns in
     // which both ran belong to the operation's own stage and must not be counted again.
-    let (fast, fast_end) = track_of(&recorder, 150, 160, 100);
-    let (slow, slow_end) = track_of(&recorder, 160, 170, 1_000);
+    let (fast, fast_end) = track_of(&mut recorder, 150, 160, 100);
+    let (slow, slow_end) = track_of(&mut recorder, 160, 170, 1_000);
     recorder.on(Event::JoinPending, 200);
     recorder.resume(fast_end + 2, fast_end + 4);
     recorder.adopt(fast);
@@ -294,7 +296,7 @@ fn tracks_that_end_before_the_operation_looks_are_the_critical_path_too() {
     let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 0);
     recorder.on(Event::Spawned, 100);
-    let (track, end) = track_of(&recorder, 105, 120, 300);
+    let (track, end) = track_of(&mut recorder, 105, 120, 300);
     // The thread that spawned was pushed aside by the one that ran the task.
     recorder.adopt(track);
     recorder.on(Event::JoinReady, end + 50);
@@ -379,7 +381,7 @@ fn a_dead_connection_at_checkout_is_no_attempt() {
 fn a_track_that_never_joins_counts_nowhere() {
     let mut recorder = Recorder::start(Operation::BatchRead, Lane::Sync, 0);
     recorder.on(Event::FirstPoll, 0);
-    let (_abandoned, _) = track_of(&recorder, 10, 20, 500);
+    let (_abandoned, _) = track_of(&mut recorder, 10, 20, 500);
     recorder.on(Event::JoinPending, 50);
     recorder.resume(650, 660);
     recorder.on(Event::JoinReady, 661);
@@ -421,7 +423,32 @@ enum Step {
     Resume,
     LookAgain,
     Settle,
+    Node(usize),
     Track(Vec<(u64, Event)>),
+}
+
+/// Does what a step says; whatever other processors have stamped is `skew` late.
+fn take(step: &Step, recorder: &mut Recorder, now: u64, skew: u64) {
+    match step {
+        Step::Event(event) => recorder.on(*event, now),
+        Step::Enter(stage) => recorder.enter(*stage, now),
+        // A wake-up can be stamped by another processor whose clock runs a little apart.
+        Step::Resume => recorder.resume(now.saturating_sub(skew), now),
+        Step::LookAgain => recorder.look_again(|| now),
+        Step::Settle => recorder.settle(now),
+        Step::Node(number) => {
+            recorder.set_node(NodeId::intern(&format!("partition-test-{number}:3000")));
+        }
+        Step::Track(events) => {
+            let mut track = recorder.start_track(now.saturating_sub(skew));
+            let mut at = now;
+            for (passed, event) in events {
+                at += passed;
+                track.on(*event, at);
+            }
+            recorder.adopt(track.into_track(at + 1));
+        }
+    }
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -447,15 +474,31 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn any_step_but_tracks() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => any_event().prop_map(Step::Event),
+        2 => (0..Stage::COUNT).prop_map(|index| Step::Enter(Stage::ALL[index])),
+        4 => Just(Step::Resume),
+        2 => Just(Step::LookAgain),
+        2 => Just(Step::Settle),
+        1 => (0usize..3).prop_map(Step::Node),
+    ]
+}
+
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => any_event().prop_map(Step::Event),
-        1 => (0..Stage::COUNT).prop_map(|index| Step::Enter(Stage::ALL[index])),
-        2 => Just(Step::Resume),
-        1 => Just(Step::LookAgain),
-        1 => Just(Step::Settle),
+        11 => any_step_but_tracks(),
         1 => prop::collection::vec((0u64..200, any_event()), 0..12).prop_map(Step::Track),
     ]
+}
+
+/// Nanoseconds by stage, and those on nodes by node.
+fn times(recorder: &Recorder) -> BTreeMap<(Stage, NodeId), u64> {
+    let mut times = BTreeMap::new();
+    recorder.visit(|segment| {
+        *times.entry((segment.stage, segment.node)).or_default() += segment.end - segment.start;
+    });
+    times
 }
 
 proptest! {
@@ -464,34 +507,52 @@ proptest! {
         steps in prop::collection::vec((0u64..300, any_step()), 0..800),
         start in 0u64..1_000_000,
         skew in 0u64..500,
+        sums_only in any::<bool>(),
     ) {
         let mut recorder = Recorder::start(Operation::BatchRead, Lane::Asyncio, start);
+        if sums_only {
+            recorder.keep_sums();
+        }
         let mut now = start;
         for (passed, step) in steps {
             now += passed;
-            match step {
-                Step::Event(event) => recorder.on(event, now),
-                Step::Enter(stage) => recorder.enter(stage, now),
-                // A wake-up can be stamped by another processor whose clock runs a little apart.
-                Step::Resume => recorder.resume(now.saturating_sub(skew), now),
-                Step::LookAgain => recorder.look_again(|| now),
-                Step::Settle => recorder.settle(now),
-                Step::Track(events) => {
-                    let mut track = recorder.start_track(now.saturating_sub(skew));
-                    let mut at = now;
-                    for (passed, event) in events {
-                        at += passed;
-                        track.on(event, at);
-                    }
-                    recorder.adopt(track.into_track(at + 1));
-                }
-            }
+            take(&step, &mut recorder, now, skew);
         }
         let summary = recorder.finish(Outcome::Ok, now);
         prop_assert_eq!(check(&summary), Ok(()));
         if let Some((sums, _)) = recorder.simple_sums() {
-            prop_assert_eq!(sums, summary.stages);
+            prop_assert_eq!(*sums, summary.stages);
         }
         prop_assert_eq!(summary.stages.iter().sum::<u64>(), summary.wall);
+    }
+
+    /// Without the order of stages, every stage and node has the same time as with it.
+    #[test]
+    fn sums_are_those_of_the_marks(
+        steps in prop::collection::vec((0u64..300, any_step_but_tracks()), 0..60),
+        start in 0u64..1_000_000,
+        skew in 0u64..500,
+        shown in any::<bool>(),
+    ) {
+        let mut both = [(); 2].map(|()| Recorder::start(Operation::Get, Lane::Asyncio, start));
+        both[1].keep_sums();
+        both.iter_mut().for_each(|recorder| take(&Step::Node(0), recorder, start, skew));
+        let mut now = start;
+        for (passed, step) in steps {
+            now += passed;
+            both.iter_mut().for_each(|recorder| take(&step, recorder, now, skew));
+        }
+        if shown {
+            both[1].keep_marks();
+        }
+        let [ordered, summed] = both.map(|mut recorder| {
+            let ending = recorder.close(Outcome::Timeout, now);
+            (recorder, ending)
+        });
+        prop_assert_eq!(summed.1, ordered.1);
+        prop_assert_eq!(summed.0.simple_sums(), ordered.0.simple_sums());
+        if shown || ordered.0.simple_sums().is_none() {
+            prop_assert_eq!(times(&summed.0), times(&ordered.0));
+        }
     }
 }
