@@ -1,8 +1,7 @@
 """Recognises calls that were gathered: operations of one event loop that started together and overlapped.
 
 Works on chunks as they are read; what crosses the end of a chunk counts as two. What a burst would have cost as one
-batch is
-estimated here from its stages, because the operations are gone afterwards.
+batch is estimated here from its stages, because the operations are gone afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ SLOWEST: Final = (
     "network_read",
     "network_write",
 )  # the slowest node stays, at a low quartile
-# Everything else is paid once; the burst's cheapest operation shows the price without a queue of its siblings.
+# Every other stage is paid once, at the price of that operation of the burst which had the shortest queue of its
+# siblings before it.
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bursts:
         batch = (
             stages[self._every].sum()
             + slowest_node(chunk["node"][rows], stages[self._slowest].sum(axis=0))
-            + stages[self._once].sum(axis=0).min()
+            + stages[self._once].min(axis=1).sum()
         )
         took = int(end.max() - start.min())
         self.kept.append(
