@@ -24,7 +24,7 @@ from benchmark.overhead.workloads import records
 from benchmark.processes.places import ROOT
 from benchmark.processes.stamps import summary
 
-MINUTES = 7.0
+MINUTES = 10.0
 _PATIENCE_SECONDS = 600
 
 

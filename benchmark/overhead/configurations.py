@@ -46,6 +46,8 @@ EVERYTHING = Configuration("everything", "and the loop observer on asyncio, and 
 MEASURED = (OFF, OFF_AGAIN, STAGES, FILES, SPANS, EVERYTHING)
 # To switch these is to set a flag.
 QUICK = (OFF, OFF_AGAIN, STAGES)
+# What the throughput of many tasks is held against.
+ALL_OR_NOTHING = (OFF, OFF_AGAIN, EVERYTHING)
 # Probes work by the clock: under callgrind, which is fifty times slower, they would count fifty times.
 COUNTED = (OFF, STAGES, FILES, SPANS, OBSERVER)
 

@@ -84,7 +84,7 @@ def compare(rounds: dict[str, list[list[int]]]) -> list[Compared]:
 
 
 def of_cell(cell: dict[str, Any]) -> list[Compared]:
-    """Compare every configuration of a workload, by its short rounds where it has some."""
+    """Compare every configuration of a workload, by the short rounds where those had it."""
     short = {one.configuration: one for one in compare(cell["short_rounds"])} if "short_rounds" in cell else {}
     return [short.get(one.configuration, one) for one in compare(cell["rounds"])]
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import aerospike_py
 
-from benchmark.overhead.configurations import MEASURED, OFF, QUICK, Configuration, switched
+from benchmark.overhead.configurations import ALL_OR_NOTHING, MEASURED, OFF, QUICK, Configuration, switched
 from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
 
 # The other blocks are short, and many of them tell more than a few long ones.
-THROUGHPUT_SHARE = 0.4
+THROUGHPUT_SHARE = 0.5
 LEAST_ROUNDS = 5
 SHORT = 10
 """What switches at once is measured in blocks that are so much shorter: the machine changes less meanwhile."""
@@ -47,12 +47,21 @@ class Measuring:
             return watch.taken().per(count)
 
     def cell(self, case: Case, work: Block, seconds: float) -> dict[str, Any]:
-        """Rounds of one workload for so long; half of that for short ones where blocks can be short."""
+        """Rounds of one workload for so long.
+
+        Half of that or more is for short rounds: of shorter blocks of what switches at once, or, where blocks have to
+        be long, of less to switch.
+        """
         count = case.operations or self._operations_in(case.seconds, work)
         for configuration in MEASURED:
             self.block(configuration, work, max(1, count // 4))
         if not case.operations:
-            return {"operations": count, "rounds": self._rounds(MEASURED, work, count, seconds)}
+            return {
+                "operations": count,
+                "rounds": self._rounds(MEASURED, work, count, seconds / 3),
+                "short_operations": count,
+                "short_rounds": self._rounds(ALL_OR_NOTHING, work, count, seconds * 2 / 3),
+            }
         few = max(1, count // SHORT)
         return {
             "operations": count,
