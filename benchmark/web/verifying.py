@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import urllib.error
@@ -64,6 +65,8 @@ def verify(url: str, work: Work, name: str) -> int:
         except urllib.error.HTTPError as error:
             with error:
                 raise WrongResultError(f"{name}: status {error.code}: {error.read()[:500]!r}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise WrongResultError(f"{name}: no answer: {error}") from error
         where = difference(got, expected(work, step))
         if where is not None:
             raise WrongResultError(f"{name}: answer {step} is wrong: {where}")

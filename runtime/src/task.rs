@@ -70,7 +70,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match track(replies::carry(whole(future))) {
+    // The driver's futures are large, and each of the layers around them would move them once more.
+    let future: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(whole(future));
+    match track(replies::carry(future)) {
         Ok((tracked, slot)) => {
             current::note(Event::Spawned);
             JoinHandle {

@@ -16,6 +16,7 @@ from benchmark.harness.histogram import Histogram
 from benchmark.harness.jobs import Job
 from benchmark.harness.operations import Work
 from benchmark.harness.workloads import SUITES, WEB_MODES, cell_named
+from benchmark.processes.values import WrongResultError
 from benchmark.processes.worker import CannotError, Worker
 from benchmark.web import load, marks, rounds, sample, verifying
 from benchmark.web.agreement import agreement, difference_ns, same_requests
@@ -183,6 +184,8 @@ def test_a_round_of_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         closed = rounds.measured(worker, url, 1, 0.05, None)
         at_a_rate = rounds.measured(worker, url, 1, 0.1, 50)
         lost = rounds.measured(worker, url.replace("null", "ours"), 1, 0.0, None)
+    with pytest.raises(WrongResultError, match="no answer"):
+        verifying.verify(url, work, "null")
     assert hello["server"].startswith("uvicorn ")
     assert at_a_rate["operations"] == 5
     for done in (closed, at_a_rate):
