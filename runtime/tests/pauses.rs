@@ -46,6 +46,8 @@ fn connection(runtime: &Runtime) -> (TcpStream, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let stream = run(runtime, TcpStream::connect(address)).0.unwrap();
+    // The reactor lets go of the waker that connecting left with it when it has a turn the next time.
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
     (stream, listener.accept().unwrap().0)
 }
 
