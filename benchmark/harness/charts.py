@@ -97,7 +97,10 @@ def stacks(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]) 
 
 
 def lines(title: str, x_name: str, series: Sequence[Line]) -> str:
-    """Lines over a logarithmic axis, from zero upwards, with whiskers, and a legend."""
+    """Lines over a logarithmic axis, from zero upwards, with whiskers, and a legend.
+
+    Labels with the same beginning, up to an ``@``, share a colour; without the GIL a line is dashed.
+    """
     height, left, right, bottom = 300.0, 70.0, float(WIDTH - 190), 262.0
     xs = sorted({point[0] for line in series for point in line.points})
     tops = [end for line in series for point in line.points for end in (point[1], point[3]) if math.isfinite(end)]
@@ -120,15 +123,18 @@ def lines(title: str, x_name: str, series: Sequence[Line]) -> str:
     parts.append(
         f'<text x="{(left + right) / 2:.0f}" y="{height - 4}" text-anchor="middle">{html.escape(x_name)}</text>'
     )
+    families = list(dict.fromkeys(line.label.partition("@")[0] for line in series))
     for index, line in enumerate(series):
+        family, _, python = line.label.partition("@")
+        kind = f"line l{families.index(family) % 12}{' dashed' if python.endswith('t') else ''}"
         points = [place(x, value) for x, value, _, _ in line.points]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        parts.append(f'<path class="line l{index % 12}" d="M{path}"/>')
+        parts.append(f'<path class="{kind}" d="M{path}"/>')
         for x, _, low, high in line.points:
             if math.isfinite(low) and math.isfinite(high):
                 (at, under), (_, over) = place(x, low), place(x, high)
-                parts.append(f'<path class="line thin l{index % 12}" d="M{at:.1f} {under:.1f}V{over:.1f}"/>')
+                parts.append(f'<path class="{kind} thin" d="M{at:.1f} {under:.1f}V{over:.1f}"/>')
         y = _TOP + 16 * index
-        parts.append(f'<rect class="s{index % 12}" x="{right + 14}" y="{y}" width="10" height="10"/>')
+        parts.append(f'<path class="{kind}" d="M{right + 8} {y + 5}H{right + 25}"/>')
         parts.append(f'<text x="{right + 29}" y="{y + 9}">{html.escape(line.label)}</text>')
     return "".join([*parts, "</svg>"])

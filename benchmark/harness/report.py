@@ -141,5 +141,6 @@ _STYLE = (
     "svg.chart{display:block;width:100%;max-width:760px;margin:1rem 0;font-size:12px}svg text{fill:var(--text)}"
     "svg .heading{font-weight:600;font-size:13px}svg .whisker{stroke:var(--text);fill:none}"
     "svg .grid{stroke:var(--line);fill:none}svg .line{fill:none;stroke-width:2}svg .thin{stroke-width:1}"
+    "svg .dashed{stroke-dasharray:6 4}"
     + "".join(f".s{place}{{fill:{colour}}}.l{place}{{stroke:{colour}}}" for place, colour in enumerate(_COLOURS))
 )
