@@ -21,8 +21,9 @@ use crate::sampling::Limit;
 const FLUSHED: Duration = Duration::from_millis(900);
 /// How often the thread looks at its queue.
 const LOOKED: Duration = Duration::from_millis(200);
-/// So many rows are written without waiting for more.
-const ROWS: usize = 4096;
+/// So many rows are written without waiting for more. Columns of many more would need blocks of memory that the
+/// allocator gives back after each, and the system clears before the next.
+const ROWS: usize = 1024;
 /// Operations that may wait.
 const CAPACITY: usize = 16 << 10;
 /// Samples that may wait.

@@ -31,6 +31,18 @@ struct Segments {
 }
 
 impl Segments {
+    /// None yet, with room for about as many as there are now.
+    fn next(&self) -> Self {
+        let (ends, length) = (self.ends.len(), self.stage.len());
+        Segments {
+            ends: Vec::with_capacity(ends),
+            stage: Vec::with_capacity(length),
+            node: Vec::with_capacity(length),
+            start: Vec::with_capacity(length),
+            duration: Vec::with_capacity(length),
+        }
+    }
+
     fn push(&mut self, pieces: &[Piece], nodes: &[NodeId]) {
         for piece in pieces {
             self.stage.push(piece.stage as u8);
@@ -42,7 +54,8 @@ impl Segments {
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let taken = std::mem::take(self);
+        let next = self.next();
+        let taken = std::mem::replace(self, next);
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt8Array::from(taken.stage)),
             Arc::new(UInt8Array::from(taken.node)),
