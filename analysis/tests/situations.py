@@ -212,6 +212,12 @@ def cold_start(recording: Recording) -> None:
         )
 
 
+def first_moments(recording: Recording) -> None:
+    """The first forty operations find nothing in the processor's caches."""
+    for i in range(ROWS):
+        recording.add(recording.healthy(network_wait=500_000) if i < 40 else recording.healthy())
+
+
 def slow_stretches(recording: Recording) -> None:
     """Something happens twice for a short while."""
     for i in range(ROWS):
@@ -268,6 +274,7 @@ SITUATIONS: dict[str, tuple[Plant, str | None, set[str]]] = {
     "scheduling": (scheduling, "scheduling", set()),
     "throttled": (throttled, "throttled", set()),
     "cold_start": (cold_start, "cold_start", set()),
+    "first_moments": (first_moments, None, set()),
     "slow_stretches": (slow_stretches, "slow_stretches", set()),
     "one_pause": (one_pause, None, set()),
     "timer": (timer, "timer", set()),

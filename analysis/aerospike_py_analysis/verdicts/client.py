@@ -18,6 +18,10 @@ THROTTLED = 0.02
 WARM_UP = 2.0
 # One slow operation is no slow start.
 FIRST_ONES = 5
+# Nor are the first moments of any process, in which its code and data are fetched, unless they cost this part of all the
+# time that operations took.
+FIRST_MOMENTS_NS = 100_000_000
+COSTLY_MOMENTS = 0.1
 
 
 def retried_share(evidence: Evidence, group: GroupAnalysis) -> float:
@@ -198,6 +202,8 @@ def cold_start(evidence: Evidence) -> list[Candidate]:
             continue
         spent = sum(one.count * one.mean_ns for one in early)
         extra = spent * (1 - 1 / trend.warm_up_factor)
+        if trend.warm_up_ns < FIRST_MOMENTS_NS and extra < COSTLY_MOMENTS * group.breakdown.total_ns:
+            continue
         found.append(
             Candidate(
                 part * min(extra / group.breakdown.total_ns + operations / group.breakdown.count, 1.0),
