@@ -18,8 +18,8 @@ THROTTLED = 0.02
 WARM_UP = 2.0
 # One slow operation is no slow start.
 FIRST_ONES = 5
-# Nor are the first moments of any process, in which its code and data are fetched, unless they cost this part of all the
-# time that operations took.
+# Nor are the first moments of any process, in which its code and data are fetched, unless they cost this part of all
+# the time that operations took.
 FIRST_MOMENTS_NS = 100_000_000
 COSTLY_MOMENTS = 0.1
 
