@@ -95,7 +95,6 @@ struct PyRecording {
 #[pymethods]
 impl PyRecording {
     #[new]
-    #[pyo3(signature = (folder, prefix, limits, per_second, sample, segments))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -103,14 +102,16 @@ impl PyRecording {
         limits: (u64, u64),
         per_second: Option<u32>,
         sample: f64,
-        segments: bool,
+        form: (bool, bool),
     ) -> PyResult<Self> {
+        let (segments, compressed) = form;
         let wanted = Wanted {
             place: Place {
                 folder,
                 prefix,
                 file_bytes: limits.0,
                 total_bytes: limits.1,
+                compressed,
             },
             per_second,
             share: sample,

@@ -66,18 +66,23 @@ struct Known {
     looks: u32,
 }
 
+/// What there is to do, and when to see to it again.
+struct Found {
+    late: Vec<(Arc<Observed>, u64)>,
+    again: Duration,
+}
+
 fn watch(stop: &Stop, looks: bool) {
     let watched = Python::try_attach(|py| {
         let mut known: HashMap<usize, Known> = HashMap::new();
+        let mut again = SHORTEST;
         while !stop.is_due() {
-            let late = py.detach(|| {
-                let loops = everybody();
-                let fastest = loops.iter().map(|observed| observed.slow).min();
-                let tick = Duration::from_nanos(fastest.unwrap_or(u64::MAX) / 4);
-                drop(loops);
-                stop.sleep_until(Instant::now() + tick.clamp(SHORTEST, LONGEST), || false);
+            let found = py.detach(|| {
+                stop.sleep_until(Instant::now() + again, || false);
                 find_late(&mut known)
             });
+            again = found.again;
+            let late = found.late;
             for (observed, began) in late.iter().filter(|_| looks) {
                 // What cannot be looked at has no name; the loop must not be told.
                 let _ = look(py, observed, *began);
@@ -93,12 +98,17 @@ fn watch(stop: &Stop, looks: bool) {
     let _ = watched;
 }
 
-/// The loops that should be looked at, with when what they run has begun.
-fn find_late(known: &mut HashMap<usize, Known>) -> Vec<(Arc<Observed>, u64)> {
+/// The loops that should be looked at, with when what they run has begun. There is nothing to see to before something
+/// that runs now, or begins now, has taken so long that it would have to be looked at.
+fn find_late(known: &mut HashMap<usize, Known>) -> Found {
     let loops = everybody();
     known.retain(|place, _| loops.iter().any(|observed| place_of(observed) == *place));
     let mut late = Vec::new();
+    let mut again = LONGEST;
     for observed in loops {
+        // A loop that has to be asked is asked twice as often: its durations are as exact as that.
+        let asking = if observed.steps { 1 } else { 2 };
+        again = again.min(Duration::from_nanos(patience(&observed, 0) / asking));
         let now = clock::now_ns();
         let Some(began) = since(&observed) else {
             if let Some(bridge) = observed.bridge.upgrade().filter(|_| !observed.steps) {
@@ -110,14 +120,23 @@ fn find_late(known: &mut HashMap<usize, Known>) -> Vec<(Arc<Observed>, u64)> {
         if known.began != began {
             *known = Known { began, looks: 0 };
         }
-        // The longer it takes, the fewer looks.
-        let patience = (observed.slow / 2).saturating_mul(1 << known.looks.min(20));
-        if now.saturating_sub(began) >= patience {
+        let taken = now.saturating_sub(began);
+        if taken >= patience(&observed, known.looks) {
             known.looks += 1;
-            late.push((observed, began));
+            late.push((observed.clone(), began));
         }
+        let left = patience(&observed, known.looks).saturating_sub(taken);
+        again = again.min(Duration::from_nanos(left));
     }
-    late
+    Found {
+        late,
+        again: again.max(SHORTEST),
+    }
+}
+
+/// How long something may take before the next look. The longer it takes, the fewer looks.
+fn patience(observed: &Observed, looks: u32) -> u64 {
+    (observed.slow / 2).saturating_mul(1 << looks.min(20))
 }
 
 /// What tells observations apart: there may be several of one loop.

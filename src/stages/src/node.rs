@@ -55,12 +55,14 @@ impl NodeId {
     }
 
     /// Position in tables of [`NodeId::COUNT`] entries.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
     /// The node at a position, for readers of such tables.
+    #[inline]
     #[must_use]
     pub fn from_index(index: usize) -> NodeId {
         NodeId(index.min(Self::COUNT - 1) as u8)

@@ -89,6 +89,26 @@ struct Extra {
     /// Every task that was spawned, whether or not it is waited for.
     spawned: Vec<TrackSlot>,
     events: Option<Vec<Stamped>>,
+    /// The operation's own segments, and its critical path, once it has been closed and if it had tracks.
+    own: Vec<Segment>,
+    path: Vec<Segment>,
+}
+
+/// With more tracks, or segments, memory is not kept for the next operation.
+const MOST_TRACKS_KEPT: usize = 16;
+const MOST_SEGMENTS_KEPT: usize = 256;
+
+impl Extra {
+    /// Empty for another operation, if its memory is worth keeping.
+    fn restart(mut self: Box<Self>) -> Option<Box<Self>> {
+        let small = self.tracks.capacity() <= MOST_TRACKS_KEPT
+            && self.spawned.capacity() <= MOST_TRACKS_KEPT
+            && self.own.capacity().max(self.path.capacity()) <= MOST_SEGMENTS_KEPT;
+        self.tracks.clear();
+        self.spawned.clear();
+        self.events = None;
+        small.then_some(self)
+    }
 }
 
 impl Recorder {
@@ -117,7 +137,7 @@ impl Recorder {
         self.attempts = 0;
         self.facts = Facts::default();
         self.caller = None;
-        self.extra = None;
+        self.extra = self.extra.take().and_then(Extra::restart);
     }
 
     /// Keeps the times of stages and not their order, until there is a track or a second node: for an operation
@@ -455,12 +475,22 @@ impl Recorder {
         }
         let last = self.stage();
         self.timeline.finish(at);
+        self.find_path();
         Ending {
             outcome,
             failed_in: (outcome != Outcome::Ok).then(|| self.failure_stage(last)),
             start: self.timeline.started(),
             wall: self.timeline.ended() - self.timeline.started(),
             attempts: self.attempts,
+        }
+    }
+
+    fn find_path(&mut self) {
+        let Some(extra) = &mut self.extra else { return };
+        if !extra.tracks.is_empty() {
+            extra.own.clear();
+            self.timeline.visit(|segment| extra.own.push(segment));
+            overlay(&extra.own, &extra.tracks, &mut extra.path);
         }
     }
 
@@ -476,12 +506,9 @@ impl Recorder {
     /// Calls `visit` with the segments of a closed operation, on its critical path.
     #[inline]
     pub fn visit(&self, visit: impl FnMut(Segment)) {
-        if self.tracks().is_empty() {
-            self.timeline.visit(visit);
-        } else {
-            overlay(&self.timeline.segments(), self.tracks())
-                .into_iter()
-                .for_each(visit);
+        match &self.extra {
+            Some(extra) if !extra.tracks.is_empty() => extra.path.iter().copied().for_each(visit),
+            _ => self.timeline.visit(visit),
         }
     }
 

@@ -72,10 +72,9 @@ impl TrackSlot {
     }
 }
 
-/// Lays the critical tracks over the operation's own segments.
-#[must_use]
-pub fn overlay(own: &[Segment], tracks: &[Track]) -> Vec<Segment> {
-    let mut merged = Vec::with_capacity(own.len() + 24);
+/// Lays the critical tracks over the operation's own segments, into `merged`.
+pub fn overlay(own: &[Segment], tracks: &[Track], merged: &mut Vec<Segment>) {
+    merged.clear();
     let mut position = 0;
     while position < own.len() {
         if own[position].stage != Stage::FanIn {
@@ -84,10 +83,9 @@ pub fn overlay(own: &[Segment], tracks: &[Track]) -> Vec<Segment> {
             continue;
         }
         let next = end_of_wait(own, position);
-        fill_wait(&mut merged, own[position].start, own[next - 1].end, tracks);
+        fill_wait(merged, own[position].start, own[next - 1].end, tracks);
         position = next;
     }
-    merged
 }
 
 /// A wait goes on through wake-ups that found other tracks still running; it ends behind its
@@ -111,19 +109,18 @@ fn fill_wait(merged: &mut Vec<Segment>, start: u64, end: u64, tracks: &[Track]) 
         .max_by_key(|track| track.timeline.ended());
     let mut cursor = start;
     if let Some(track) = critical {
-        for segment in track.timeline.segments() {
+        track.timeline.visit(|segment| {
             let (from, to) = (segment.start.max(cursor), segment.end.min(end));
-            if to <= from {
-                continue;
+            if to > from {
+                push_fan_in(merged, cursor, from);
+                merged.push(Segment {
+                    start: from,
+                    end: to,
+                    ..segment
+                });
+                cursor = to;
             }
-            push_fan_in(merged, cursor, from);
-            merged.push(Segment {
-                start: from,
-                end: to,
-                ..segment
-            });
-            cursor = to;
-        }
+        });
     }
     push_fan_in(merged, cursor, end);
 }

@@ -7,6 +7,8 @@ use aerospike_stages::{
     Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
 };
 
+use crate::pieces::{between, Adding, Boundary, Piece};
+
 /// What a copy is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
@@ -40,19 +42,6 @@ impl Kept {
     }
 }
 
-/// A stage with its boundaries, relative to the operation's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
-    /// The stage.
-    pub stage: Stage,
-    /// The node it was spent on.
-    pub node: NodeId,
-    /// Nanoseconds after the operation's start.
-    pub start: u64,
-    /// Nanoseconds.
-    pub duration: u64,
-}
-
 /// One task of an operation that asked several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
@@ -70,8 +59,8 @@ pub struct Branch {
     pub bytes_received: u64,
     /// The stage it failed in.
     pub failed_in: Option<Stage>,
-    /// Where its pieces are among those of all branches.
-    pub pieces: (u32, u32),
+    /// Where its pieces are among those of the operation.
+    pieces: (u32, u32),
     /// Its pieces tell sums and no order.
     pub folded: bool,
 }
@@ -97,12 +86,12 @@ pub struct Ended {
     pub kept: Option<Kept>,
     /// [`Ended::pieces`] tell sums and no order.
     pub folded: bool,
-    /// The critical path, in order.
-    pub pieces: Vec<Piece>,
-    /// What ran beside it.
+    /// What ran beside the critical path.
     pub branches: Vec<Branch>,
-    /// Pieces of all branches.
-    pub branch_pieces: Vec<Piece>,
+    /// Of the critical path, and of all branches.
+    boundaries: Vec<Boundary>,
+    /// Where those of the critical path are.
+    path: (u32, u32),
 }
 
 impl Default for Ended {
@@ -127,9 +116,9 @@ impl Default for Ended {
             caller: None,
             kept: None,
             folded: false,
-            pieces: Vec::new(),
             branches: Vec::new(),
-            branch_pieces: Vec::new(),
+            boundaries: Vec::new(),
+            path: (0, 0),
         }
     }
 }
@@ -147,23 +136,18 @@ impl Ended {
         self.folded = recorder.is_folded();
         self.clear();
         let start = ending.start;
-        let mut node = recorder.node();
-        recorder.visit(|segment| {
-            if segment.node != NodeId::NONE {
-                node = segment.node;
-            }
-            self.pieces.push(piece(segment, start));
-        });
-        self.node = node;
+        let mut adding = Adding::to(&mut self.boundaries, start);
+        recorder.visit(|segment| adding.add(segment));
+        let (path, node) = adding.finish();
+        self.path = path;
+        self.node = match node {
+            NodeId::NONE => recorder.node(),
+            node => node,
+        };
         for track in recorder.tracks() {
-            let first = self.branch_pieces.len() as u32;
-            let mut node = NodeId::NONE;
-            track.timeline.visit(|segment| {
-                if segment.node != NodeId::NONE {
-                    node = segment.node;
-                }
-                self.branch_pieces.push(piece(segment, start));
-            });
+            let mut adding = Adding::to(&mut self.boundaries, start);
+            track.timeline.visit(|segment| adding.add(segment));
+            let (pieces, node) = adding.finish();
             let began = track.timeline.started();
             self.branches.push(Branch {
                 node,
@@ -173,7 +157,7 @@ impl Ended {
                 bytes_sent: track.bytes_sent,
                 bytes_received: track.bytes_received,
                 failed_in: track.failed_in,
-                pieces: (first, self.branch_pieces.len() as u32),
+                pieces,
                 folded: track.timeline.is_folded(),
             });
         }
@@ -188,41 +172,57 @@ impl Ended {
                 thread: aerospike_stages::caller::this_thread(),
                 ..Caller::default()
             }),
-            pieces: std::mem::take(&mut self.pieces),
             branches: std::mem::take(&mut self.branches),
-            branch_pieces: std::mem::take(&mut self.branch_pieces),
+            boundaries: std::mem::take(&mut self.boundaries),
             ..Ended::default()
         };
         self.ending.start = start;
         self.ending.wall = nanos;
         self.clear();
-        self.pieces.push(Piece {
+        let mut adding = Adding::to(&mut self.boundaries, start);
+        adding.add(Segment {
             stage: Stage::ToDict,
             node: NodeId::NONE,
-            start: 0,
-            duration: nanos,
+            start,
+            end: start.saturating_add(nanos),
         });
+        (self.path, _) = adding.finish();
     }
 
     fn clear(&mut self) {
-        self.pieces.clear();
         self.branches.clear();
-        self.branch_pieces.clear();
+        self.boundaries.clear();
+    }
+
+    /// The critical path, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.pieces_at(self.path)
     }
 
     /// The pieces of one branch.
-    #[must_use]
-    pub fn pieces_of(&self, branch: &Branch) -> &[Piece] {
-        self.branch_pieces
-            .get(branch.pieces.0 as usize..branch.pieces.1 as usize)
-            .unwrap_or_default()
+    pub fn pieces_of(&self, branch: &Branch) -> impl Iterator<Item = Piece> + '_ {
+        self.pieces_at(branch.pieces)
+    }
+
+    /// Those of the critical path and of all branches, one after the other.
+    pub fn all_pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        let of_branches = self
+            .branches
+            .iter()
+            .flat_map(|branch| self.pieces_of(branch));
+        self.pieces().chain(of_branches)
+    }
+
+    fn pieces_at(&self, (first, end): (u32, u32)) -> impl Iterator<Item = Piece> + '_ {
+        let here = self.boundaries.get(first as usize..end as usize);
+        between(here.unwrap_or_default())
     }
 
     /// Time by stage on the critical path.
     #[must_use]
     pub fn sums(&self) -> [u64; Stage::COUNT] {
         let mut sums = [0; Stage::COUNT];
-        for piece in &self.pieces {
+        for piece in self.pieces() {
             sums[piece.stage.index()] += piece.duration;
         }
         sums
@@ -232,16 +232,7 @@ impl Ended {
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Ended>()
-            + (self.pieces.capacity() + self.branch_pieces.capacity()) * size_of::<Piece>()
+            + self.boundaries.capacity() * size_of::<Boundary>()
             + self.branches.capacity() * size_of::<Branch>()
-    }
-}
-
-fn piece(segment: Segment, start: u64) -> Piece {
-    Piece {
-        stage: segment.stage,
-        node: segment.node,
-        start: segment.start.saturating_sub(start),
-        duration: segment.end - segment.start,
     }
 }

@@ -11,6 +11,7 @@ pub mod fork;
 pub mod frame;
 pub mod otlp;
 pub mod outlet;
+pub mod pieces;
 pub mod random;
 pub mod sampling;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! An outlet: a bounded queue of ended operations with a thread that empties it. Putting something in never waits; what
 //! does not fit is dropped and counted. The thread looks by itself a few times a second and is woken early only when
-//! the queue is half full, so that an operation costs no system call.
+//! so much waits that the copies would no longer fit into the processor's own memory, or half of the queue is full:
+//! hardly any operation costs a system call.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -24,16 +25,19 @@ pub struct Queue {
     spare: ArrayQueue<Box<Ended>>,
     bytes: AtomicUsize,
     dropped: AtomicU64,
+    /// So many have to wait for the thread to be woken.
+    many: usize,
     calls: Arc<Calls>,
 }
 
 impl Queue {
-    /// A queue for so many operations.
+    /// A queue for so many operations, whose thread is woken when `many` wait.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, many: usize) -> Self {
         Queue {
             waiting: ArrayQueue::new(capacity.max(1)),
             spare: ArrayQueue::new(capacity.clamp(1, 1024)),
+            many: many.min(capacity.div_ceil(2)),
             bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             calls: Arc::default(),
@@ -56,7 +60,7 @@ impl Queue {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        if self.waiting.len() * 2 >= self.waiting.capacity() {
+        if self.waiting.len() >= self.many {
             self.calls.wake();
         }
         true
@@ -104,9 +108,8 @@ impl Queue {
 
     /// The thread's: sleeps until there is much to do, it is asked to stop, or the time has passed.
     pub fn sleep(&self, at_most: Duration) {
-        self.calls.sleep(at_most, || {
-            self.waiting.len() * 2 >= self.waiting.capacity()
-        });
+        self.calls
+            .sleep(at_most, || self.waiting.len() >= self.many);
     }
 
     /// Starts a thread that empties it.
@@ -136,24 +139,27 @@ pub struct Outlet {
     running: ArcSwap<Running>,
     generation: AtomicU64,
     capacity: usize,
+    many: usize,
     start: Box<Start>,
 }
 
 impl Outlet {
-    /// Starts.
+    /// Starts, with a queue for so many operations, whose thread is woken when `many` wait.
     ///
     /// # Errors
     /// What the system says if it does not give a thread.
     pub fn start(
         capacity: usize,
+        many: usize,
         start: impl Fn(Arc<Queue>) -> std::io::Result<Worker> + Send + Sync + 'static,
     ) -> std::io::Result<Outlet> {
-        let queue = Arc::new(Queue::new(capacity));
+        let queue = Arc::new(Queue::new(capacity, many));
         let worker = Some(start(queue.clone())?);
         Ok(Outlet {
             running: ArcSwap::from_pointee(Running { queue, worker }),
             generation: AtomicU64::new(fork::generation()),
             capacity,
+            many,
             start: Box::new(start),
         })
     }
@@ -174,7 +180,7 @@ impl Outlet {
         if self.generation.swap(here, Ordering::AcqRel) == here {
             return;
         }
-        let queue = Arc::new(Queue::new(self.capacity));
+        let queue = Arc::new(Queue::new(self.capacity, self.many));
         let worker = (self.start)(queue.clone())
             .map_err(|error| log::warn!("traces stop: this child process gets no thread: {error}"))
             .ok();
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_nothing_waits() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(4, 4);
         let put = (0..10)
             .filter(|number| queue.put(|ended| ended.origin.id = *number))
             .count();
@@ -227,21 +233,21 @@ mod tests {
 
     #[test]
     fn copies_are_used_again_unless_they_are_large() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(4, 4);
         let mut small = Box::<Ended>::default();
-        small.pieces.reserve(8);
+        small.branches.reserve(8);
         let address: *const Ended = &*small;
         queue.give_back(small);
         queue.put(|ended| assert!(std::ptr::eq(ended, address)));
         let mut large = Box::<Ended>::default();
-        large.pieces.reserve(10_000);
+        large.branches.reserve(10_000);
         queue.give_back(large);
         assert!(queue.spare.is_empty());
     }
 
     #[test]
     fn a_full_queue_wakes_its_thread() {
-        let queue = Arc::new(Queue::new(8));
+        let queue = Arc::new(Queue::new(8, 8));
         let (seen, all) = std::sync::mpsc::channel();
         let eating = queue
             .clone()

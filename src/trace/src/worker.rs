@@ -21,7 +21,7 @@ pub struct Calls {
 impl Calls {
     /// Has the worker look now.
     pub fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        if !self.woken.load(Ordering::Relaxed) && !self.woken.swap(true, Ordering::AcqRel) {
             if let Ok(thread) = self.thread.try_lock() {
                 if let Some(thread) = thread.as_ref() {
                     thread.unpark();

@@ -54,11 +54,18 @@ def test_the_environment_starts_a_recording(run, tmp_path):
     assert frame_of(path)["service_name"] == "shop"
 
 
-def test_an_environment_that_makes_no_sense_is_refused(run, tmp_path):
-    process = run("", wait=False, AEROSPIKE_PY_TRACE=str(tmp_path), AEROSPIKE_PY_TRACE_MAX_BYTES="much")
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MAX_BYTES", "much", "AEROSPIKE_PY_TRACE_MAX_BYTES must be a whole number above zero, not 'much'"),
+        ("COMPRESSION", "zip", "compression must be 'lz4' or 'none', not 'zip'"),
+    ],
+)
+def test_an_environment_that_makes_no_sense_is_refused(run, tmp_path, variable, value, said):
+    process = run("", wait=False, AEROSPIKE_PY_TRACE=str(tmp_path), **{f"AEROSPIKE_PY_TRACE_{variable}": value})
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "AEROSPIKE_PY_TRACE_MAX_BYTES must be a whole number above zero, not 'much'" in errors
+    assert said in errors
 
 
 def test_a_process_that_is_killed_leaves_what_it_wrote(run, tmp_path):

@@ -139,6 +139,16 @@ def test_the_usual_tools_read_the_files(client, many, tmp_path):
     assert recorded.num_rows == 5
 
 
+def test_compressed_files_hold_the_same_in_less(client, many, tmp_path):
+    plain, small = tmp_path / "plain", tmp_path / "small"
+    with aerospike_py.trace_recorder(plain), aerospike_py.trace_recorder(small, compression="lz4"):
+        for _ in range(200):
+            client.batch_read(many)
+    assert rows(plain) == rows(small)
+    [of_plain], [of_small] = files(plain), files(small)
+    assert of_small.stat().st_size * 2 < of_plain.stat().st_size
+
+
 def test_files_are_rotated_and_the_oldest_removed(client, many, tmp_path):
     with aerospike_py.trace_recorder(tmp_path, max_file_bytes=20_000, max_total_bytes=100_000) as recorder:
         for _ in range(40):
@@ -182,6 +192,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
         {"max_file_bytes": 2, "max_total_bytes": 1},
         {"sample": 1.5},
         {"prefix": "a/b"},
+        {"compression": "zip"},
         {"max_operations_per_second": -1},
     ]:
         with pytest.raises(aerospike_py.InvalidArgError):

@@ -26,6 +26,8 @@ const LOOKED: Duration = Duration::from_millis(200);
 const ROWS: usize = 1024;
 /// Operations that may wait.
 const CAPACITY: usize = 16 << 10;
+/// When so many wait, the thread is woken: their copies are used over and over again, and should stay in the cache.
+const MANY: usize = 256;
 /// Samples that may wait.
 const SAMPLES: usize = 16 << 10;
 
@@ -94,7 +96,7 @@ impl Recording {
                 run(queue, &wanted, files, &counters, &samples);
             })
         };
-        let outlet = Outlet::start(CAPACITY, start)
+        let outlet = Outlet::start(CAPACITY, MANY, start)
             .map_err(|error| format!("the system gives no thread for recording: {error}"))?;
         Ok(Arc::new(Recording {
             limit: wanted.per_second.map(Limit::new),

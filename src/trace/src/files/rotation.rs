@@ -26,6 +26,8 @@ pub struct Place {
     pub file_bytes: u64,
     /// The oldest files are removed when all of them together are larger than this.
     pub total_bytes: u64,
+    /// What is written is compressed, which takes more time than all the rest of writing it.
+    pub compressed: bool,
 }
 
 /// What is in a file.
@@ -145,8 +147,9 @@ impl Files {
             file: BufWriter::with_capacity(256 << 10, file),
             bytes: 0,
         };
+        let compression = self.place.compressed.then_some(CompressionType::LZ4_FRAME);
         let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?
-            .try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+            .try_with_compression(compression)?;
         let mut writer = FileWriter::try_new_with_options(counting, &schema, options)?;
         writer.flush()?;
         Ok(Open {

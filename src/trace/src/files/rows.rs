@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use aerospike_stages::{NodeId, Stage};
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, Int32Builder, ListBuilder, StringBuilder, UInt16Builder, UInt32Builder,
-    UInt64Builder,
+    FixedSizeBinaryBuilder, Int32Builder, ListBuilder, StringBuilder, UInt64Builder,
 };
 use arrow_array::{
-    ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt64Array, UInt8Array,
+    ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt32Array, UInt64Array,
+    UInt8Array,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::ended::{Ended, Kind, Piece};
+use crate::ended::{Ended, Kind};
 use crate::files::schema;
+use crate::pieces::Piece;
 use crate::words::Words;
 
 /// A node number that stands for none.
@@ -31,39 +32,29 @@ struct Segments {
 }
 
 impl Segments {
-    /// None yet, with room for about as many as there are now.
-    fn next(&self) -> Self {
-        let (ends, length) = (self.ends.len(), self.stage.len());
-        Segments {
-            ends: Vec::with_capacity(ends),
-            stage: Vec::with_capacity(length),
-            node: Vec::with_capacity(length),
-            start: Vec::with_capacity(length),
-            duration: Vec::with_capacity(length),
-        }
-    }
-
-    fn push(&mut self, pieces: &[Piece], nodes: &[NodeId]) {
+    fn push(&mut self, pieces: impl Iterator<Item = Piece>, nodes: &[NodeId]) {
         for piece in pieces {
             self.stage.push(piece.stage as u8);
             self.node.push(position(nodes, piece.node));
             self.start.push(piece.start);
             self.duration.push(piece.duration);
         }
+        self.end_row();
+    }
+
+    fn end_row(&mut self) {
         self.ends.push(self.stage.len() as i32);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let next = self.next();
-        let taken = std::mem::replace(self, next);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt8Array::from(taken.stage)),
-            Arc::new(UInt8Array::from(taken.node)),
-            Arc::new(UInt64Array::from(taken.start)),
-            Arc::new(UInt64Array::from(taken.duration)),
+            Arc::new(UInt8Array::from(taken(&mut self.stage))),
+            Arc::new(UInt8Array::from(taken(&mut self.node))),
+            Arc::new(UInt64Array::from(taken(&mut self.start))),
+            Arc::new(UInt64Array::from(taken(&mut self.duration))),
         ];
         let values = StructArray::try_new(schema::segment_fields(), columns, None)?;
-        list(schema::segment(), &taken.ends, Arc::new(values))
+        list(schema::segment(), &taken(&mut self.ends), Arc::new(values))
     }
 }
 
@@ -87,31 +78,33 @@ impl Tracks {
             self.attempts.push(narrow(branch.attempts));
             self.start.push(branch.start);
             self.duration.push(branch.duration);
-            let pieces = if branch.folded {
-                &[]
+            if branch.folded {
+                self.segments.end_row();
             } else {
-                ended.pieces_of(branch)
-            };
-            self.segments.push(pieces, nodes);
+                self.segments.push(ended.pieces_of(branch), nodes);
+            }
             self.sent.push(branch.bytes_sent);
             self.received.push(branch.bytes_received);
         }
+        self.end_row();
+    }
+
+    fn end_row(&mut self) {
         self.ends.push(self.node.len() as i32);
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let mut taken = std::mem::take(self);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt8Array::from(taken.node)),
-            Arc::new(UInt16Array::from(taken.attempts)),
-            Arc::new(UInt64Array::from(taken.start)),
-            Arc::new(UInt64Array::from(taken.duration)),
-            taken.segments.finish()?,
-            Arc::new(UInt64Array::from(taken.sent)),
-            Arc::new(UInt64Array::from(taken.received)),
+            Arc::new(UInt8Array::from(taken(&mut self.node))),
+            Arc::new(UInt16Array::from(taken(&mut self.attempts))),
+            Arc::new(UInt64Array::from(taken(&mut self.start))),
+            Arc::new(UInt64Array::from(taken(&mut self.duration))),
+            self.segments.finish()?,
+            Arc::new(UInt64Array::from(taken(&mut self.sent))),
+            Arc::new(UInt64Array::from(taken(&mut self.received))),
         ];
         let values = StructArray::try_new(schema::track_fields(), columns, None)?;
-        list(schema::track(), &taken.ends, Arc::new(values))
+        list(schema::track(), &taken(&mut self.ends), Arc::new(values))
     }
 }
 
@@ -123,6 +116,12 @@ fn list(
     let offsets: Vec<i32> = std::iter::once(0).chain(ends.iter().copied()).collect();
     let offsets = OffsetBuffer::new(offsets.into());
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
+}
+
+/// A column, which leaves room for another one of about its length.
+fn taken<T>(column: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(column.len());
+    std::mem::replace(column, next)
 }
 
 fn position(nodes: &[NodeId], node: NodeId) -> u8 {
@@ -141,37 +140,39 @@ pub struct Rows {
     words: Words,
     length: usize,
     kind: StringBuilder,
-    operation_id: UInt64Builder,
-    client_id: UInt32Builder,
+    operation_id: Vec<u64>,
+    client_id: Vec<u32>,
     operation: StringBuilder,
     lane: StringBuilder,
-    start: UInt64Builder,
-    duration: UInt64Builder,
+    start: Vec<u64>,
+    duration: Vec<u64>,
     outcome: StringBuilder,
     error_type: StringBuilder,
     status_code: Int32Builder,
     failed_in: StringBuilder,
     namespace: StringBuilder,
     set: StringBuilder,
-    sets: UInt16Builder,
-    keys: UInt32Builder,
-    attempts: UInt16Builder,
-    bytes_sent: UInt64Builder,
-    bytes_received: UInt64Builder,
-    in_flight: UInt32Builder,
+    sets: Vec<u16>,
+    keys: Vec<u32>,
+    attempts: Vec<u16>,
+    bytes_sent: Vec<u64>,
+    bytes_received: Vec<u64>,
+    in_flight: Vec<u32>,
     node: StringBuilder,
-    thread_id: UInt64Builder,
+    thread_id: Vec<u64>,
     thread_name: StringBuilder,
     task_id: UInt64Builder,
     task_name: StringBuilder,
     loop_id: UInt64Builder,
     trace_id: FixedSizeBinaryBuilder,
     span_id: FixedSizeBinaryBuilder,
-    stages: Vec<UInt64Builder>,
+    stages: [Vec<u64>; Stage::COUNT],
     nodes: ListBuilder<StringBuilder>,
     segments: Segments,
     tracks: Tracks,
     with_segments: bool,
+    /// The nodes of the row that is being added.
+    seen: Vec<NodeId>,
 }
 
 impl Rows {
@@ -182,37 +183,38 @@ impl Rows {
             words: Words::default(),
             length: 0,
             kind: StringBuilder::new(),
-            operation_id: UInt64Builder::new(),
-            client_id: UInt32Builder::new(),
+            operation_id: Vec::new(),
+            client_id: Vec::new(),
             operation: StringBuilder::new(),
             lane: StringBuilder::new(),
-            start: UInt64Builder::new(),
-            duration: UInt64Builder::new(),
+            start: Vec::new(),
+            duration: Vec::new(),
             outcome: StringBuilder::new(),
             error_type: StringBuilder::new(),
             status_code: Int32Builder::new(),
             failed_in: StringBuilder::new(),
             namespace: StringBuilder::new(),
             set: StringBuilder::new(),
-            sets: UInt16Builder::new(),
-            keys: UInt32Builder::new(),
-            attempts: UInt16Builder::new(),
-            bytes_sent: UInt64Builder::new(),
-            bytes_received: UInt64Builder::new(),
-            in_flight: UInt32Builder::new(),
+            sets: Vec::new(),
+            keys: Vec::new(),
+            attempts: Vec::new(),
+            bytes_sent: Vec::new(),
+            bytes_received: Vec::new(),
+            in_flight: Vec::new(),
             node: StringBuilder::new(),
-            thread_id: UInt64Builder::new(),
+            thread_id: Vec::new(),
             thread_name: StringBuilder::new(),
             task_id: UInt64Builder::new(),
             task_name: StringBuilder::new(),
             loop_id: UInt64Builder::new(),
             trace_id: FixedSizeBinaryBuilder::new(16),
             span_id: FixedSizeBinaryBuilder::new(8),
-            stages: Stage::ALL.iter().map(|_| UInt64Builder::new()).collect(),
+            stages: Default::default(),
             nodes: ListBuilder::new(StringBuilder::new()).with_field(schema::node()),
             segments: Segments::default(),
             tracks: Tracks::default(),
             with_segments,
+            seen: Vec::new(),
         }
     }
 
@@ -234,22 +236,22 @@ impl Rows {
     /// None that could be told: numbers of the right width always fit.
     pub fn push(&mut self, ended: &Ended) -> Result<(), ArrowError> {
         self.length += 1;
-        self.operation_id.append_value(ended.origin.id);
+        self.operation_id.push(ended.origin.id);
         self.operation.append_value(ended.origin.operation.name());
         self.lane.append_value(ended.origin.lane.name());
-        self.start.append_value(ended.ending.start);
-        self.duration.append_value(ended.ending.wall);
-        self.client_id.append_value(ended.facts.client);
-        self.sets.append_value(ended.facts.subject.sets);
-        self.keys.append_value(ended.facts.subject.keys);
-        self.attempts.append_value(narrow(ended.ending.attempts));
-        self.bytes_sent.append_value(ended.facts.bytes_sent);
-        self.bytes_received.append_value(ended.facts.bytes_received);
-        self.in_flight.append_value(ended.facts.in_flight);
+        self.start.push(ended.ending.start);
+        self.duration.push(ended.ending.wall);
+        self.client_id.push(ended.facts.client);
+        self.sets.push(ended.facts.subject.sets);
+        self.keys.push(ended.facts.subject.keys);
+        self.attempts.push(narrow(ended.ending.attempts));
+        self.bytes_sent.push(ended.facts.bytes_sent);
+        self.bytes_received.push(ended.facts.bytes_received);
+        self.in_flight.push(ended.facts.in_flight);
         self.push_end(ended);
         self.push_caller(ended)?;
         for (column, nanos) in self.stages.iter_mut().zip(ended.sums()) {
-            column.append_value(nanos);
+            column.push(nanos);
         }
         self.push_segments(ended);
         Ok(())
@@ -275,8 +277,7 @@ impl Rows {
     fn push_caller(&mut self, ended: &Ended) -> Result<(), ArrowError> {
         let caller = ended.caller.as_ref();
         let thread = caller.and_then(|caller| caller.thread.as_deref());
-        self.thread_id
-            .append_value(thread.map_or(0, |thread| thread.id));
+        self.thread_id.push(thread.map_or(0, |thread| thread.id));
         self.thread_name
             .append_option(thread.and_then(|thread| thread.name.as_ref()));
         let task = caller.and_then(|caller| caller.task.as_deref());
@@ -305,9 +306,10 @@ impl Rows {
 
     fn push_segments(&mut self, ended: &Ended) {
         let whole = ended.kind == Kind::Operation && self.with_segments;
-        let mut nodes: Vec<NodeId> = Vec::new();
+        let mut nodes = std::mem::take(&mut self.seen);
+        nodes.clear();
         if whole {
-            for piece in ended.pieces.iter().chain(&ended.branch_pieces) {
+            for piece in ended.all_pieces() {
                 if piece.node != NodeId::NONE && !nodes.contains(&piece.node) {
                     nodes.push(piece.node);
                 }
@@ -319,17 +321,17 @@ impl Rows {
             }
         }
         self.nodes.append(true);
-        let pieces = if whole && !ended.folded {
-            &ended.pieces[..]
+        if whole && !ended.folded {
+            self.segments.push(ended.pieces(), &nodes);
         } else {
-            &[]
-        };
-        self.segments.push(pieces, &nodes);
+            self.segments.end_row();
+        }
         if whole {
             self.tracks.push(ended, &nodes);
         } else {
-            self.tracks.ends.push(self.tracks.node.len() as i32);
+            self.tracks.end_row();
         }
+        self.seen = nodes;
     }
 
     /// Takes the rows.
@@ -340,26 +342,26 @@ impl Rows {
         self.length = 0;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.kind.finish()),
-            Arc::new(self.operation_id.finish()),
-            Arc::new(self.client_id.finish()),
+            Arc::new(UInt64Array::from(taken(&mut self.operation_id))),
+            Arc::new(UInt32Array::from(taken(&mut self.client_id))),
             Arc::new(self.operation.finish()),
             Arc::new(self.lane.finish()),
-            Arc::new(self.start.finish()),
-            Arc::new(self.duration.finish()),
+            Arc::new(UInt64Array::from(taken(&mut self.start))),
+            Arc::new(UInt64Array::from(taken(&mut self.duration))),
             Arc::new(self.outcome.finish()),
             Arc::new(self.error_type.finish()),
             Arc::new(self.status_code.finish()),
             Arc::new(self.failed_in.finish()),
             Arc::new(self.namespace.finish()),
             Arc::new(self.set.finish()),
-            Arc::new(self.sets.finish()),
-            Arc::new(self.keys.finish()),
-            Arc::new(self.attempts.finish()),
-            Arc::new(self.bytes_sent.finish()),
-            Arc::new(self.bytes_received.finish()),
-            Arc::new(self.in_flight.finish()),
+            Arc::new(UInt16Array::from(taken(&mut self.sets))),
+            Arc::new(UInt32Array::from(taken(&mut self.keys))),
+            Arc::new(UInt16Array::from(taken(&mut self.attempts))),
+            Arc::new(UInt64Array::from(taken(&mut self.bytes_sent))),
+            Arc::new(UInt64Array::from(taken(&mut self.bytes_received))),
+            Arc::new(UInt32Array::from(taken(&mut self.in_flight))),
             Arc::new(self.node.finish()),
-            Arc::new(self.thread_id.finish()),
+            Arc::new(UInt64Array::from(taken(&mut self.thread_id))),
             Arc::new(self.thread_name.finish()),
             Arc::new(self.task_id.finish()),
             Arc::new(self.task_name.finish()),
@@ -368,7 +370,7 @@ impl Rows {
             Arc::new(self.span_id.finish()),
         ];
         for stage in &mut self.stages {
-            columns.push(Arc::new(stage.finish()));
+            columns.push(Arc::new(UInt64Array::from(taken(stage))));
         }
         columns.push(Arc::new(self.nodes.finish()));
         columns.push(self.segments.finish()?);

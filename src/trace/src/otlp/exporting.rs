@@ -75,7 +75,7 @@ impl Exporting {
                 run(queue, &settings, tail.as_deref(), &counters);
             })
         };
-        let outlet = Outlet::start(settings.queue, start)
+        let outlet = Outlet::start(settings.queue, settings.queue, start)
             .map_err(|error| format!("the system gives no thread for exporting spans: {error}"))?;
         Ok(Arc::new(Exporting {
             settings,

@@ -17,7 +17,8 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::ended::{Branch, Ended, Kind, Piece};
+use crate::ended::{Branch, Ended, Kind};
+use crate::pieces::Piece;
 use crate::random;
 use crate::words::Words;
 
@@ -97,7 +98,7 @@ impl Spans {
         spans.push(own);
         if self.stages {
             if !ended.folded {
-                self.add_stages(below, start, &ended.pieces, spans);
+                self.add_stages(below, start, ended.pieces(), spans);
             }
             for branch in &ended.branches {
                 self.add_branch(below, ended, branch, spans);
@@ -175,7 +176,7 @@ impl Spans {
         &mut self,
         below: Below,
         start: u64,
-        pieces: &[Piece],
+        pieces: impl Iterator<Item = Piece>,
         spans: &mut Vec<SpanData>,
     ) {
         for piece in pieces {
