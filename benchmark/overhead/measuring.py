@@ -24,8 +24,6 @@ from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, a
 # The other blocks are short, and many of them tell more than a few long ones.
 THROUGHPUT_SHARE = 0.5
 LEAST_ROUNDS = 5
-SHORT = 10
-"""What switches at once is measured in blocks that are so much shorter: the machine changes less meanwhile."""
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
 
@@ -49,8 +47,8 @@ class Measuring:
     def cell(self, case: Case, work: Block, seconds: float) -> dict[str, Any]:
         """Rounds of one workload for so long.
 
-        Half of that or more is for short rounds: of shorter blocks of what switches at once, or, where blocks have to
-        be long, of less to switch.
+        Half of that or more is for short rounds: of shorter blocks of what switches at once, because the machine
+        changes less meanwhile, or, where blocks have to be long, of less to switch.
         """
         count = case.operations or self._operations_in(case.seconds, work)
         for configuration in MEASURED:
@@ -62,12 +60,11 @@ class Measuring:
                 "short_operations": count,
                 "short_rounds": self._rounds(ALL_OR_NOTHING, work, count, seconds * 2 / 3),
             }
-        few = max(1, count // SHORT)
         return {
             "operations": count,
             "rounds": self._rounds(MEASURED, work, count, seconds / 2),
-            "short_operations": few,
-            "short_rounds": self._rounds(QUICK, work, few, seconds / 2),
+            "short_operations": case.few,
+            "short_rounds": self._rounds(QUICK, work, case.few, seconds / 2),
         }
 
     def _rounds(

@@ -30,7 +30,7 @@ def records() -> list[tuple[Key, dict[str, object]]]:
 
 @dataclass(frozen=True)
 class Case:
-    """One operation on one lane; so many of them make a block, unless a block is to last for some time."""
+    """One operation on one lane; so many make a block, or a short one, unless a block is to last for some time."""
 
     name: str
     operation: str
@@ -38,14 +38,17 @@ class Case:
     what: str
     concurrency: int = 1
     operations: int = 0
+    """In a block. Switching everything on takes a millisecond, which is to vanish among them."""
+    few: int = 0
+    """In a short block."""
     seconds: float = 0.0
 
 
 CASES = (
-    Case("get-sync", "get", "sync", "get, one caller", operations=1_000),
-    Case("batch-sync", "batch_read", "sync", f"batch read of {KEYS} keys, one caller", operations=50),
-    Case("get-async", "get", "async", "get, one task", operations=1_000),
-    Case("batch-async", "batch_read", "async", f"batch read of {KEYS} keys, one task", operations=50),
+    Case("get-sync", "get", "sync", "get, one caller", operations=4_000, few=100),
+    Case("batch-sync", "batch_read", "sync", f"batch read of {KEYS} keys, one caller", operations=500, few=5),
+    Case("get-async", "get", "async", "get, one task", operations=4_000, few=100),
+    Case("batch-async", "batch_read", "async", f"batch read of {KEYS} keys, one task", operations=500, few=5),
     Case(
         "throughput-async",
         "batch_read",

@@ -1,8 +1,8 @@
 """Everything switched on while collector and scraper are stopped, restarted and hung: nothing grows, nothing is lost.
 
-Mixed operations of threads and tasks on an embedded cluster, with a trace file, spans, metrics, probes and the loop
-observer. ``make soak`` does it for ten minutes, ``make test`` for seconds; ``SOAK_MINUTES`` sets another duration for
-both.
+Mixed operations of threads and tasks on an embedded cluster, with a trace file, spans, metrics for Prometheus and over
+OTLP, probes and the loop observer. ``make soak`` does it for ten minutes, ``make test`` for seconds; ``SOAK_MINUTES``
+sets another duration for both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from aerospike_py.testing import EmbeddedServer
 from memory import MemoryWatch
 from mixed import Workload
-from outlets import SPAN_QUEUE, Account, Files, Outlet, Spans, recorded
+from outlets import SPAN_QUEUE, Account, Files, Outlet, Spans, ended, recorded
 from visitors import PATIENCE_SECONDS, Trouble, Visitor
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aerospike_py import AsyncClient, Client
+    from aerospike_py.metrics import MetricsExportStatistics
     from aerospike_py.tracing import TraceRecorder
 
 pytestmark = pytest.mark.embedded
@@ -59,6 +60,18 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+def export_metrics(port: int) -> None:
+    """Send metrics twice a second."""
+    aerospike_py.init_metrics_export(
+        endpoint=f"http://127.0.0.1:{port}",
+        protocol="http/protobuf",
+        compression="gzip",
+        interval_ms=500,
+        timeout_ms=1000,
+        export_timeout_ms=1500,
+    )
+
+
 @contextlib.contextmanager
 def everything_on(port: int, folder: Path) -> Iterator[tuple[TraceRecorder, tuple[str, int]]]:
     """Switch on whatever there is, and off again."""
@@ -71,6 +84,7 @@ def everything_on(port: int, folder: Path) -> Iterator[tuple[TraceRecorder, tupl
         timeout_ms=1000,
         export_timeout_ms=1500,
     )
+    export_metrics(port)
     aerospike_py.start_probes()
     address = aerospike_py.start_metrics_server(port=0)
     try:
@@ -82,6 +96,7 @@ def everything_on(port: int, folder: Path) -> Iterator[tuple[TraceRecorder, tupl
         aerospike_py.stop_metrics_server()
         aerospike_py.stop_probes()
         aerospike_py.shutdown_tracing()
+        aerospike_py.shutdown_metrics_export()
         aerospike_py.set_internal_stage_metrics_enabled(False)
 
 
@@ -114,13 +129,36 @@ def check_accounts(accounts: dict[str, Account], operations: int, conversions: i
     assert spans.dropped > 0
 
 
+def end_metrics(collector: Visitor) -> tuple[MetricsExportStatistics, list[int]]:
+    """End the export of metrics, with a last request; return what became of all before it, and what each said."""
+    stats = aerospike_py.metrics_export_stats()
+    assert stats is not None, "metrics are not exported"
+    aerospike_py.shutdown_metrics_export()
+    return stats, [int(line[1]) for line in collector.lines() if line[0] == "/v1/metrics"]
+
+
+def check_metrics(stats: MetricsExportStatistics, told: list[int], operations: int) -> None:
+    """Requests have failed and nothing is missing: the last one has all that ended since the process began."""
+    assert stats["exports"] > 0
+    assert stats["failures"] > 0
+    assert stats["dropped_export_failed"] > 0
+    assert stats["dropped_rejected"] == 0
+    # A request may have arrived although its answer has not; the last one is not among the counted.
+    assert stats["exports"] + 1 <= len(told) <= stats["exports"] + 1 + stats["failures"]
+    assert max(told) == operations
+
+
 def shut_down(collector: Visitor, client: Client) -> float:
-    """End tracing while the collector hangs and spans wait for it; return the seconds that it took."""
+    """End tracing and metrics while the collector hangs and spans wait for it; return the seconds of the slower."""
+    export_metrics(collector.port)
     collector.hangs()
     client.exists(("test", "soak", "the last one"))
-    began = time.monotonic()
-    aerospike_py.shutdown_tracing()
-    return time.monotonic() - began
+    took = []
+    for end in (aerospike_py.shutdown_tracing, aerospike_py.shutdown_metrics_export):
+        began = time.monotonic()
+        end()
+        took.append(time.monotonic() - began)
+    return max(took)
 
 
 def soak(folder: Path, seconds: float, dwell: tuple[float, float], most_growth: int) -> None:
@@ -172,19 +210,23 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float], most_growth: 
         collected = sum(int(line[1]) for line in collector.lines() if line[0] == "/v1/traces")
         probes = aerospike_py.probe_snapshot()
         scraped = len(scraper.lines())
+        all_ended = ended()
+        metrics, told = end_metrics(collector)
         shutdown = shut_down(collector, client)
         issued, completed = sum(workload.issued), sum(workload.completed)
         growth = watch.growth(WARM_UP)
         print(
             f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s); {operations} "
             f"recorded, {conversions} conversions; {accounts}, {collected} collected; most waiting "
-            f"{figures.most_waiting}; collector {collector.states}, scraper {scraper.states}, {scraped} scrapes; "
+            f"{figures.most_waiting}; {metrics['exports']} requests with metrics sent, {metrics['failures']} failed; "
+            f"collector {collector.states}, scraper {scraper.states}, {scraped} scrapes; "
             f"{trouble.recoveries} recoveries, the slowest {trouble.slowest_recovery:.1f} s; MB {watch.megabytes()}, "
             f"{growth / 1e6:+.1f} MB after the first {WARM_UP:.0%}; shutdown while the collector hangs {shutdown:.2f} s"
         )
     assert issued == completed
     assert issued > 0
     check_accounts(accounts, operations, conversions, collected)
+    check_metrics(metrics, told, all_ended)
     assert all(figures.most_waiting[outlet.name] <= outlet.capacity for outlet in outlets)
     assert trouble.recoveries >= 4
     assert scraped >= trouble.recoveries
