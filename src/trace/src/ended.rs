@@ -1,6 +1,9 @@
 //! A compact copy of an operation that has ended: all that exporters need, owned, so that its recorder can serve the
 //! next operation at once. Copies are used again, so that in the long run copying allocates nothing.
 
+use std::sync::Arc;
+
+use aerospike_stages::caller::{this_thread, Thread};
 use aerospike_stages::recorder::Ending;
 use aerospike_stages::timeline::Segment;
 use aerospike_stages::{
@@ -8,16 +11,6 @@ use aerospike_stages::{
 };
 
 use crate::pieces::{between, Adding, Boundary, Piece};
-
-/// What a copy is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    /// An operation.
-    #[default]
-    Operation,
-    /// Its result was converted to Python objects after its end.
-    Conversion,
-}
 
 /// Why an operation is exported although it need not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +61,6 @@ pub struct Branch {
 /// An operation that has ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// What this is a copy of.
-    pub kind: Kind,
     /// Which operation.
     pub origin: Origin,
     /// When, how long, how.
@@ -94,10 +85,55 @@ pub struct Ended {
     path: (u32, u32),
 }
 
+/// The result of an operation was converted to Python objects after its end.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// Of which operation.
+    pub origin: Origin,
+    /// When that began.
+    pub start: u64,
+    /// How long it took.
+    pub nanos: u64,
+    /// Where.
+    pub thread: Option<Arc<Thread>>,
+}
+
+impl Converted {
+    /// A conversion that has ended on this thread.
+    #[must_use]
+    pub fn here(origin: Origin, start: u64, nanos: u64) -> Self {
+        Converted {
+            origin,
+            start,
+            nanos,
+            thread: this_thread(),
+        }
+    }
+}
+
+/// What is left for exporters.
+#[derive(Debug)]
+pub enum Item {
+    /// An operation has ended.
+    Operation(Box<Ended>),
+    /// Its result was converted.
+    Conversion(Box<Converted>),
+}
+
+impl Item {
+    /// How much memory it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Item::Operation(ended) => ended.bytes(),
+            Item::Conversion(_) => size_of::<Converted>(),
+        }
+    }
+}
+
 impl Default for Ended {
     fn default() -> Self {
         Ended {
-            kind: Kind::Operation,
             origin: Origin {
                 id: 0,
                 operation: Operation::Ping,
@@ -126,7 +162,6 @@ impl Default for Ended {
 impl Ended {
     /// Copies an operation.
     pub fn copy(&mut self, recorder: &Recorder, ending: &Ending, end: &End, kept: Option<Kept>) {
-        self.kind = Kind::Operation;
         self.origin = recorder.origin();
         self.ending = *ending;
         self.end = *end;
@@ -163,22 +198,22 @@ impl Ended {
         }
     }
 
-    /// Says that the result of an operation was converted after its end.
-    pub fn converted(&mut self, origin: Origin, start: u64, nanos: u64) {
-        *self = Ended {
-            kind: Kind::Conversion,
+    /// Becomes what rows show of a conversion: an operation with one stage and little else.
+    pub fn become_conversion(&mut self, converted: &Converted) {
+        let Converted {
             origin,
-            caller: Some(Caller {
-                thread: aerospike_stages::caller::this_thread(),
-                ..Caller::default()
-            }),
-            branches: std::mem::take(&mut self.branches),
-            boundaries: std::mem::take(&mut self.boundaries),
-            ..Ended::default()
-        };
+            start,
+            nanos,
+            ref thread,
+        } = *converted;
+        self.clear();
+        self.origin = origin;
         self.ending.start = start;
         self.ending.wall = nanos;
-        self.clear();
+        self.caller = Some(Caller {
+            thread: thread.clone(),
+            ..Caller::default()
+        });
         let mut adding = Adding::to(&mut self.boundaries, start);
         adding.add(Segment {
             stage: Stage::ToDict,

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use crossbeam_queue::ArrayQueue;
 
-use crate::ended::Ended;
+use crate::ended::{Converted, Ended, Item};
 use crate::fork;
 use crate::worker::{Calls, Worker};
 
@@ -21,7 +21,7 @@ const MOST_KEPT_BYTES: usize = 8 << 10;
 
 /// A queue of ended operations and the copies that can be used again.
 pub struct Queue {
-    waiting: ArrayQueue<Box<Ended>>,
+    waiting: ArrayQueue<Item>,
     spare: ArrayQueue<Box<Ended>>,
     bytes: AtomicUsize,
     dropped: AtomicU64,
@@ -46,16 +46,32 @@ impl Queue {
 
     /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        let mut copy = self.spare.pop().unwrap_or_default();
+        fill(&mut copy);
+        self.push(Item::Operation(copy))
+    }
+
+    /// Puts in a conversion; `false` if there is no room.
+    pub fn put_conversion(&self, converted: Converted) -> bool {
+        self.has_room() && self.push(Item::Conversion(Box::new(converted)))
+    }
+
+    fn has_room(&self) -> bool {
         if self.waiting.is_full() || self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.calls.wake();
             return false;
         }
-        let mut copy = self.spare.pop().unwrap_or_default();
-        fill(&mut copy);
-        let bytes = copy.bytes();
+        true
+    }
+
+    fn push(&self, item: Item) -> bool {
+        let bytes = item.bytes();
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if self.waiting.push(copy).is_err() {
+        if self.waiting.push(item).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return false;
@@ -68,14 +84,17 @@ impl Queue {
 
     /// Takes the oldest out.
     #[must_use]
-    pub fn take(&self) -> Option<Box<Ended>> {
-        let copy = self.waiting.pop()?;
-        self.bytes.fetch_sub(copy.bytes(), Ordering::Relaxed);
-        Some(copy)
+    pub fn take(&self) -> Option<Item> {
+        let item = self.waiting.pop()?;
+        self.bytes.fetch_sub(item.bytes(), Ordering::Relaxed);
+        Some(item)
     }
 
-    /// Gives a copy back.
-    pub fn give_back(&self, mut copy: Box<Ended>) {
+    /// Gives back what is to be used again.
+    pub fn give_back(&self, item: Item) {
+        let Item::Operation(mut copy) = item else {
+            return;
+        };
         if copy.bytes() <= MOST_KEPT_BYTES {
             copy.caller = None;
             let _ = self.spare.push(copy);
@@ -167,10 +186,22 @@ impl Outlet {
     /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
     #[inline]
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
+        self.here().queue.put(fill)
+    }
+
+    /// Puts in a conversion; `false` if there is no room.
+    #[inline]
+    pub fn put_conversion(&self, converted: Converted) -> bool {
+        self.here().queue.put_conversion(converted)
+    }
+
+    /// What runs in this process.
+    #[inline]
+    fn here(&self) -> Guard<Arc<Running>> {
         if self.generation.load(Ordering::Relaxed) != fork::generation() {
             self.start_over();
         }
-        self.running.load().queue.put(fill)
+        self.running.load()
     }
 
     /// What the parent had in its queue is the parent's, and a thread of its may have been about to put something in.
@@ -217,6 +248,13 @@ impl Outlet {
 mod tests {
     use super::*;
 
+    fn id_of(item: &Item) -> u64 {
+        match item {
+            Item::Operation(ended) => ended.origin.id,
+            Item::Conversion(converted) => converted.origin.id,
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_counted_and_nothing_waits() {
         let queue = Queue::new(4, 4);
@@ -225,7 +263,7 @@ mod tests {
             .count();
         assert_eq!((put, queue.dropped(), queue.len()), (4, 6, 4));
         let taken: Vec<u64> = std::iter::from_fn(|| queue.take())
-            .map(|copy| copy.origin.id)
+            .map(|item| id_of(&item))
             .collect();
         assert_eq!(taken, [0, 1, 2, 3]);
         assert_eq!(queue.bytes.load(Ordering::Relaxed), 0);
@@ -237,11 +275,11 @@ mod tests {
         let mut small = Box::<Ended>::default();
         small.branches.reserve(8);
         let address: *const Ended = &*small;
-        queue.give_back(small);
+        queue.give_back(Item::Operation(small));
         queue.put(|ended| assert!(std::ptr::eq(ended, address)));
         let mut large = Box::<Ended>::default();
         large.branches.reserve(10_000);
-        queue.give_back(large);
+        queue.give_back(Item::Operation(large));
         assert!(queue.spare.is_empty());
     }
 
@@ -254,9 +292,9 @@ mod tests {
             .emptied_by("eats", move |queue| {
                 while !queue.calls().is_stopping() {
                     queue.sleep(Duration::from_secs(60));
-                    while let Some(copy) = queue.take() {
-                        let _ = seen.send(copy.origin.id);
-                        queue.give_back(copy);
+                    while let Some(item) = queue.take() {
+                        let _ = seen.send(id_of(&item));
+                        queue.give_back(item);
                     }
                 }
             })

@@ -11,7 +11,7 @@ use aerospike_stages::sink::{self, Sink};
 use aerospike_stages::{collector, exemplar, End, Origin, Recorder};
 use arc_swap::ArcSwap;
 
-use crate::ended::Kept;
+use crate::ended::{Converted, Kept};
 use crate::files::probes;
 use crate::files::recording::Recording;
 use crate::otlp::exporting::Exporting;
@@ -111,11 +111,11 @@ impl Sink for Tap {
         let outlets = self.outlets.load();
         if let Some(spans) = &outlets.spans {
             if self.kept[origin.id as usize % REMEMBERED].load(Ordering::Relaxed) == origin.id {
-                spans.put(|copy| copy.converted(origin, start, nanos));
+                spans.put_conversion(Converted::here(origin, start, nanos));
             }
         }
         for recording in &outlets.recordings {
-            recording.put(|copy| copy.converted(origin, start, nanos));
+            recording.put_conversion(Converted::here(origin, start, nanos));
         }
     }
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use arrow_schema::ArrowError;
 use crossbeam_queue::ArrayQueue;
 
-use crate::ended::Ended;
+use crate::ended::{Converted, Ended};
 use crate::files::probes::{self, Sample};
 use crate::files::rotation::{Content, Files, Place};
 use crate::files::rows::Rows;
@@ -128,6 +128,12 @@ impl Recording {
     #[inline]
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) {
         self.outlet.put(fill);
+    }
+
+    /// Leaves a conversion to be written.
+    #[inline]
+    pub fn put_conversion(&self, converted: Converted) {
+        self.outlet.put_conversion(converted);
     }
 
     pub(crate) fn put_samples(&self, samples: &[Sample]) {
@@ -250,9 +256,9 @@ impl Writing<'_> {
     fn take_in(&mut self, queue: &Queue) -> Result<(), ArrowError> {
         // What comes in meanwhile is for the next time.
         for _ in 0..queue.len() {
-            let Some(ended) = queue.take() else { break };
-            self.rows.push(&ended)?;
-            queue.give_back(ended);
+            let Some(item) = queue.take() else { break };
+            self.rows.push(&item)?;
+            queue.give_back(item);
             if self.rows.len() >= ROWS {
                 self.write_rows()?;
             }

@@ -13,7 +13,7 @@ use arrow_array::{
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::ended::{Ended, Kind};
+use crate::ended::{Ended, Item};
 use crate::files::schema;
 use crate::pieces::Piece;
 use crate::words::Words;
@@ -173,6 +173,8 @@ pub struct Rows {
     with_segments: bool,
     /// The nodes of the row that is being added.
     seen: Vec<NodeId>,
+    /// What conversions are made rows from.
+    conversion: Option<Box<Ended>>,
 }
 
 impl Rows {
@@ -215,6 +217,7 @@ impl Rows {
             tracks: Tracks::default(),
             with_segments,
             seen: Vec::new(),
+            conversion: None,
         }
     }
 
@@ -234,7 +237,21 @@ impl Rows {
     ///
     /// # Errors
     /// None that could be told: numbers of the right width always fit.
-    pub fn push(&mut self, ended: &Ended) -> Result<(), ArrowError> {
+    pub fn push(&mut self, item: &Item) -> Result<(), ArrowError> {
+        match item {
+            Item::Operation(ended) => self.push_row(ended, true),
+            Item::Conversion(converted) => {
+                let mut row = self.conversion.take().unwrap_or_default();
+                row.become_conversion(converted);
+                let pushed = self.push_row(&row, false);
+                self.conversion = Some(row);
+                pushed
+            }
+        }
+    }
+
+    /// Adds a row, which tells of an operation as a `whole` or of a conversion.
+    fn push_row(&mut self, ended: &Ended, whole: bool) -> Result<(), ArrowError> {
         self.length += 1;
         self.operation_id.push(ended.origin.id);
         self.operation.append_value(ended.origin.operation.name());
@@ -248,17 +265,16 @@ impl Rows {
         self.bytes_sent.push(ended.facts.bytes_sent);
         self.bytes_received.push(ended.facts.bytes_received);
         self.in_flight.push(ended.facts.in_flight);
-        self.push_end(ended);
+        self.push_end(ended, whole);
         self.push_caller(ended)?;
         for (column, nanos) in self.stages.iter_mut().zip(ended.sums()) {
             column.push(nanos);
         }
-        self.push_segments(ended);
+        self.push_segments(ended, whole && self.with_segments);
         Ok(())
     }
 
-    fn push_end(&mut self, ended: &Ended) {
-        let whole = ended.kind == Kind::Operation;
+    fn push_end(&mut self, ended: &Ended, whole: bool) {
         self.kind
             .append_value(if whole { "operation" } else { "conversion" });
         let outcome = whole.then(|| ended.ending.outcome.name());
@@ -304,8 +320,7 @@ impl Rows {
         Ok(())
     }
 
-    fn push_segments(&mut self, ended: &Ended) {
-        let whole = ended.kind == Kind::Operation && self.with_segments;
+    fn push_segments(&mut self, ended: &Ended, whole: bool) {
         let mut nodes = std::mem::take(&mut self.seen);
         nodes.clear();
         if whole {

@@ -9,7 +9,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::runtime::Runtime;
 
-use crate::ended::Ended;
+use crate::ended::{Converted, Ended};
 use crate::frame;
 use crate::otlp::delivery::{deliver, runtime, Failures};
 use crate::otlp::exporter::exporter;
@@ -89,6 +89,12 @@ impl Exporting {
     #[inline]
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
         self.outlet.put(fill)
+    }
+
+    /// Leaves a conversion for export; `false` if there is no room.
+    #[inline]
+    pub fn put_conversion(&self, converted: Converted) -> bool {
+        self.outlet.put_conversion(converted)
     }
 
     /// Decides when an operation begins.
@@ -204,17 +210,17 @@ impl Sending<'_> {
             let mut operations = 0;
             while rest > 0 && batch.len() < self.settings.batch {
                 rest -= 1;
-                let Some(ended) = self.queue.take() else {
+                let Some(item) = self.queue.take() else {
                     break;
                 };
                 let before = batch.len();
-                self.spans.add(&ended, &mut batch);
+                self.spans.add(&item, &mut batch);
                 if batch.len() > before {
                     operations += 1;
                 } else {
                     self.counters.orphans.fetch_add(1, Ordering::Relaxed);
                 }
-                self.queue.give_back(ended);
+                self.queue.give_back(item);
             }
             if self.queue.calls().is_out_of_time() {
                 let left = operations + rest as u64;

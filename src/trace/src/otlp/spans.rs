@@ -17,7 +17,7 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::ended::{Branch, Ended, Kind};
+use crate::ended::{Branch, Converted, Ended, Item};
 use crate::pieces::Piece;
 use crate::random;
 use crate::words::Words;
@@ -66,11 +66,11 @@ impl Spans {
         self.offset = offset;
     }
 
-    /// Adds the spans of an operation.
-    pub fn add(&mut self, ended: &Ended, spans: &mut Vec<SpanData>) {
-        match ended.kind {
-            Kind::Operation => self.add_operation(ended, spans),
-            Kind::Conversion => self.add_conversion(ended, spans),
+    /// Adds the spans of an operation, or that of a conversion.
+    pub fn add(&mut self, item: &Item, spans: &mut Vec<SpanData>) {
+        match item {
+            Item::Operation(ended) => self.add_operation(ended, spans),
+            Item::Conversion(converted) => self.add_conversion(converted, spans),
         }
     }
 
@@ -235,8 +235,9 @@ impl Spans {
         }
     }
 
-    fn add_conversion(&mut self, ended: &Ended, spans: &mut Vec<SpanData>) {
-        let Some(span) = self.exported.get(&ended.origin.id) else {
+    fn add_conversion(&mut self, converted: &Converted, spans: &mut Vec<SpanData>) {
+        let id = converted.origin.id;
+        let Some(span) = self.exported.get(&id) else {
             return;
         };
         let below = Below {
@@ -244,11 +245,11 @@ impl Spans {
             span_id: span.span_id,
         };
         let name = Stage::ToDict.name();
-        let mut span = self.span(below, name.into(), ended.ending.start, ended.ending.wall);
+        let mut span = self.span(below, name.into(), converted.start, converted.nanos);
         span.attributes = vec![
             KeyValue::new("aerospike.stage", name),
             KeyValue::new("aerospike.deferred", true),
-            KeyValue::new("aerospike.operation_id", ended.origin.id as i64),
+            KeyValue::new("aerospike.operation_id", id as i64),
         ];
         spans.push(span);
     }
@@ -369,8 +370,7 @@ mod tests {
             operation: Operation::BatchRead,
             lane: Lane::Sync,
         };
-        let mut conversion = Ended::default();
-        conversion.converted(origin, 10, 5);
+        let conversion = Item::Conversion(Box::new(Converted::here(origin, 10, 5)));
         let mut made = Vec::new();
         spans.add(&conversion, &mut made);
         assert!(made.is_empty());
