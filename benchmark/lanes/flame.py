@@ -1,13 +1,14 @@
 """`make flamegraphs-lanes`: where our client's processor time goes, a flamegraph per workload.
 
-Stacks of our worker are sampled by perf while it runs a round, native frames and all. Where perf is not installed or
-not allowed, or with `--stages`, the picture is that of recorded stages instead, which is wall time: the file's name
-says which.
+Stacks of our worker are sampled by perf while it runs a round, native frames and all, on the build of this checkout:
+that of the measurements has no names in it. Where perf is not installed or not allowed, or with `--stages`, the picture
+is that of recorded stages instead, which is wall time: the file's name says which.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from benchmark.lanes.__main__ import cells_of, server
 from benchmark.lanes.clients import Client, known_clients
 from benchmark.lanes.serving import Job, connected
 from benchmark.lanes.workloads import WORKLOADS, Workload, workload_named
-from benchmark.processes.places import GIL, PYTHONS
+from benchmark.processes.places import GIL, PYTHONS, ROOT
 from benchmark.processes.values import WrongResultError
 from benchmark.processes.worker import WorkerError
 
@@ -37,6 +38,11 @@ Hosts = list[tuple[str, int]]
 
 class PerfError(RuntimeError):
     """perf is not there, may not sample, or has sampled nothing."""
+
+
+def named_functions(ours: Client) -> Client:
+    """Our client as `make build` makes it, with the names of its functions."""
+    return dataclasses.replace(ours, variables={**ours.variables, "PYTHONPATH": str(ROOT / "python")})
 
 
 def perf_stacks(client: Client, workload: Workload, python: str, hosts: Hosts, seconds: float) -> str:
@@ -84,7 +90,7 @@ def stage_stacks(workload: Workload, hosts: Hosts, seconds: float) -> str:
 
 def draw(workload: Workload, python: str, hosts: Hosts, arguments: argparse.Namespace) -> Path:
     """Write the SVG, and the folded stacks beside it."""
-    client = next(client for client in known_clients() if client.name == "ours")
+    client = named_functions(next(client for client in known_clients() if client.name == "ours"))
     title, kind = f"Our client's CPU time: {workload.what}", "cpu"
     subtitle = f"Python {python}; nanoseconds of CPU time sampled by perf, all threads of the process"
     try:
