@@ -18,12 +18,16 @@ from dataclasses import dataclass, field
 
 import aerospike_py
 from aerospike_py import AsyncClient, Client
+from aerospike_py.types import BatchPolicy
 
 NAMESPACE = "test"
 SETS = tuple(f"features_{number}" for number in range(9))
 RECORDS_PER_SET = 2_000
 KEYS_PER_SET = 200
 LOAD_BATCH = 500
+
+# A machine that does much besides makes operations late; they are to be shown, and not to fail.
+PATIENT: BatchPolicy = {"total_timeout": 30_000, "socket_timeout": 30_000}
 
 Key = tuple[str, str, str]
 Progress = Callable[[int], None]
@@ -52,7 +56,7 @@ def load(client: Client, progress: Progress = lambda records: None) -> int:
         for first in range(0, RECORDS_PER_SET, LOAD_BATCH):
             numbers = range(first, first + LOAD_BATCH)
             records = [((NAMESPACE, set_name, f"key-{n}"), bins_of(set_index, n)) for n in numbers]
-            result = client.batch_write(records)
+            result = client.batch_write(records, PATIENT)
             failed = [record for record in result.batch_records if record.result != 0]
             if failed:
                 raise RuntimeError(f"{len(failed)} of {len(records)} records were not written: {failed[0]}")
@@ -109,7 +113,7 @@ def run_sync(client: Client, concurrency: int, seconds: float, progress: Progres
     def worker(seed: int) -> None:
         for _, keys in zip(_deadline_loop(seconds), requests(seed), strict=False):
             started = time.perf_counter_ns()
-            found = sum(len(client.batch_read(of_set).to_dict()) for of_set in keys)
+            found = sum(len(client.batch_read(of_set, None, PATIENT).to_dict()) for of_set in keys)
             elapsed = time.perf_counter_ns() - started
             check(found)
             with lock:
@@ -126,13 +130,13 @@ def run_sync(client: Client, concurrency: int, seconds: float, progress: Progres
 
 async def gathered(client: AsyncClient, keys: list[list[Key]]) -> int:
     """One request as nine gathered batch reads; returns how many records it found."""
-    handles = await asyncio.gather(*(client.batch_read(of_set) for of_set in keys))
+    handles = await asyncio.gather(*(client.batch_read(of_set, None, PATIENT) for of_set in keys))
     return sum(len(handle.to_dict()) for handle in handles)
 
 
 async def single(client: AsyncClient, keys: list[list[Key]]) -> int:
     """One request as one mixed batch read; returns how many records it found."""
-    handle = await client.batch_read([key for of_set in keys for key in of_set])
+    handle = await client.batch_read([key for of_set in keys for key in of_set], None, PATIENT)
     return sum(len(records) for records in handle.by_set().values())
 
 
