@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import random
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -66,8 +68,17 @@ class Workload:
             if sum(self.completed) != completed:
                 completed, since = sum(self.completed), now
             elif now - since > PATIENCE_SECONDS:
-                lost = sum(self.issued) - completed
-                raise AssertionError(f"{lost} operations have not ended, and none has for {PATIENCE_SECONDS} s")
+                faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
+                raise AssertionError(f"none has ended for {PATIENCE_SECONDS} s, and these have not: {self._lost()}")
+
+    def _lost(self) -> dict[str, int]:
+        """How many operations have not ended, by who made them."""
+        lost = {}
+        for number, (issued, completed) in enumerate(zip(self.issued, self.completed, strict=True)):
+            if issued != completed:
+                kind = "thread" if number < self._threads else "task"
+                lost[f"{kind} {number}"] = issued - completed
+        return lost
 
     def check_everything(self, client: Client) -> None:
         """Read all keys of all writers once more."""
