@@ -63,12 +63,13 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if direct::wait_until(self.deadline.into()) {
-            if !self.is_elapsed() {
-                return Poll::Pending;
+        match direct::wait_until(self.deadline.into()) {
+            Some(false) => return Poll::Pending,
+            Some(true) => {
+                current::note(Event::DeadlinePassed);
+                return Poll::Ready(());
             }
-            current::note(Event::DeadlinePassed);
-            return Poll::Ready(());
+            None => {}
         }
         current::note(Event::TimerBegin);
         let mut this = self.project();
@@ -117,12 +118,10 @@ impl Future for Pacing {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.timer.deadline();
         let this = self.project();
-        let polled = if !direct::wait_until(deadline) {
-            this.timer.poll(cx)
-        } else if Instant::now() >= deadline.into() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        let polled = match direct::rest_until(deadline) {
+            None => this.timer.poll(cx),
+            Some(true) => Poll::Ready(()),
+            Some(false) => Poll::Pending,
         };
         if polled.is_pending() {
             this.waiting.get_or_insert_with(Waiting::begin);

@@ -31,7 +31,7 @@ const ATTRIBUTE: &str = "_aerospike_py_bridge";
 /// How a loop is woken.
 enum Alarm {
     /// It watches a descriptor, behind which is all that its operations wait for.
-    Reader(Watch),
+    Reader(Watch<Shared>),
     /// It has no readers: another thread schedules the callback.
     Notifier,
 }
@@ -178,7 +178,7 @@ impl LoopBridge {
     }
 
     /// What the loop watches, if it can watch anything, so that it can drive operations itself.
-    pub fn watch(&self) -> Option<&Watch> {
+    pub fn watch(&self) -> Option<&Watch<Shared>> {
         match &self.alarm {
             Alarm::Reader(watch) => Some(watch),
             Alarm::Notifier => None,

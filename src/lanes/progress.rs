@@ -143,10 +143,12 @@ impl Shared {
             driven.watched = true;
             state.driven = Some(driven);
         }
+        let mut displaced = Vec::new();
         let watched = match self.bridge.watch() {
-            Some(watch) => watch.wait(self, step).is_ok(),
+            Some(watch) => watch.wait(self, step, &mut displaced).is_ok(),
             None => false,
         };
+        displaced.into_iter().for_each(Wake::wake);
         if !watched {
             self.leave_to_runtime();
         }

@@ -14,49 +14,45 @@ use rustix::time::{
 };
 use tokio::time::Instant;
 
-use crate::lanes::progress::Shared;
-
 /// What the bell and the timer are known by; no descriptor has such a number.
 const BELL: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 /// How many sockets are looked at in one go; the loop comes again for the rest.
 const MOST_AT_ONCE: usize = 256;
 
-/// What an event loop watches.
-pub struct Watch {
+/// What an event loop watches for its operations.
+pub struct Watch<O> {
     set: OwnedFd,
     bell: OwnedFd,
     timer: OwnedFd,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting<O>>,
 }
 
-struct Entry {
-    operation: Arc<Shared>,
+struct Entry<O> {
+    operation: Arc<O>,
     deadline: Option<Instant>,
 }
 
 /// What is known of a descriptor.
-#[derive(Default)]
-struct Place {
+struct Place<O> {
     /// Who waits for it.
-    entry: Option<Entry>,
+    entry: Option<Entry<O>>,
     /// The stream that is in the set under this number, for reading; zero for none.
     stream: u64,
 }
 
-#[derive(Default)]
-struct Waiting {
+struct Waiting<O> {
     /// By the number of a descriptor.
-    sockets: Vec<Place>,
+    sockets: Vec<Place<O>>,
     /// Those that wait for a deadline only.
-    sleepers: Vec<Entry>,
+    sleepers: Vec<Entry<O>>,
     /// When the timer is going to fire.
     armed: Option<Instant>,
 }
 
-impl Watch {
+impl<O> Watch<O> {
     /// Nothing to wait for yet but the bell.
-    pub fn new() -> std::io::Result<Watch> {
+    pub fn new() -> std::io::Result<Self> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
@@ -86,7 +82,15 @@ impl Watch {
 
     /// Has an operation polled again when one of its sockets is ready or its deadline has passed.
     /// An operation that waits for neither is woken by its waker.
-    pub fn wait(&self, operation: &Arc<Shared>, step: &Step) -> std::io::Result<()> {
+    ///
+    /// A descriptor has one owner. If another operation is known to wait for the same one, it has lost it since; it goes
+    /// into `displaced` and has to be polled, so that it says anew what it waits for.
+    pub fn wait(
+        &self,
+        operation: &Arc<O>,
+        step: &Step,
+        displaced: &mut Vec<Arc<O>>,
+    ) -> std::io::Result<()> {
         let mut waiting = self.lock();
         let entry = || Entry {
             operation: operation.clone(),
@@ -96,7 +100,8 @@ impl Watch {
         for socket in step.sockets() {
             let place = waiting.place(socket.descriptor).ok_or(Errno::BADF)?;
             self.register(place, socket)?;
-            place.entry = Some(entry());
+            let former = place.entry.replace(entry()).map(|entry| entry.operation);
+            displaced.extend(former.filter(|former| !Arc::ptr_eq(former, operation)));
             has_socket = true;
         }
         let Some(deadline) = step.deadline() else {
@@ -113,7 +118,7 @@ impl Watch {
 
     /// Puts a socket into the set, where it stays until it is closed: its next operation then costs no
     /// system call. Somebody else who uses the connection makes the loop look in vain.
-    fn register(&self, place: &mut Place, socket: Socket) -> Result<(), Errno> {
+    fn register(&self, place: &mut Place<O>, socket: Socket) -> Result<(), Errno> {
         if place.stream == socket.stream && !socket.for_writing {
             return Ok(());
         }
@@ -133,7 +138,7 @@ impl Watch {
         Ok(())
     }
 
-    fn arm(&self, waiting: &mut Waiting, deadline: Option<Instant>) -> Result<(), Errno> {
+    fn arm(&self, waiting: &mut Waiting<O>, deadline: Option<Instant>) -> Result<(), Errno> {
         // A time of zero would disarm the timer.
         let left = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -150,7 +155,7 @@ impl Watch {
     }
 
     /// Takes the operations that have become due into `due`.
-    pub fn look(&self, due: &mut Vec<Arc<Shared>>) {
+    pub fn look(&self, due: &mut Vec<Arc<O>>) {
         let mut space = [const { MaybeUninit::<epoll::Event>::uninit() }; MOST_AT_ONCE];
         let at_once = Some(&Timespec {
             tv_sec: 0,
@@ -170,9 +175,9 @@ impl Watch {
         }
     }
 
-    fn time_is_up(&self, waiting: &mut Waiting, due: &mut Vec<Arc<Shared>>) {
+    fn time_is_up(&self, waiting: &mut Waiting<O>, due: &mut Vec<Arc<O>>) {
         let now = Instant::now();
-        let is_over = |entry: &mut Entry| entry.deadline.is_some_and(|deadline| deadline <= now);
+        let is_over = |entry: &mut Entry<O>| entry.deadline.is_some_and(|deadline| deadline <= now);
         for place in &mut waiting.sockets {
             due.extend(place.entry.take_if(is_over).map(|entry| entry.operation));
         }
@@ -191,10 +196,10 @@ impl Watch {
     }
 
     /// An operation does not wait any more.
-    pub fn forget(&self, operation: &Arc<Shared>) {
-        let is_it = |entry: &mut Entry| Arc::ptr_eq(&entry.operation, operation);
+    pub fn forget(&self, operation: &Arc<O>) {
+        let is_it = |entry: &mut Entry<O>| Arc::ptr_eq(&entry.operation, operation);
         let mut waiting = self.lock();
-        let found: Vec<Entry> = {
+        let found: Vec<Entry<O>> = {
             let waiting = &mut *waiting;
             let sockets = &mut waiting.sockets;
             let on_sockets = sockets
@@ -209,7 +214,7 @@ impl Watch {
     }
 
     /// Takes everything that waits.
-    pub fn take_all(&self) -> Vec<Arc<Shared>> {
+    pub fn take_all(&self) -> Vec<Arc<O>> {
         let waiting = std::mem::take(&mut *self.lock());
         let on_sockets = waiting.sockets.into_iter().filter_map(|place| place.entry);
         on_sockets
@@ -218,13 +223,32 @@ impl Watch {
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<O>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn place(&mut self, socket: RawFd) -> Option<&mut Place> {
+impl<O> Default for Place<O> {
+    fn default() -> Self {
+        Place {
+            entry: None,
+            stream: 0,
+        }
+    }
+}
+
+impl<O> Default for Waiting<O> {
+    fn default() -> Self {
+        Waiting {
+            sockets: Vec::new(),
+            sleepers: Vec::new(),
+            armed: None,
+        }
+    }
+}
+
+impl<O> Waiting<O> {
+    fn place(&mut self, socket: RawFd) -> Option<&mut Place<O>> {
         let place = usize::try_from(socket).ok()?;
         if self.sockets.len() <= place {
             self.sockets.resize_with(place + 1, Place::default);
@@ -232,13 +256,115 @@ impl Waiting {
         self.sockets.get_mut(place)
     }
 
-    fn take(&mut self, socket: u64) -> Option<Entry> {
+    fn take(&mut self, socket: u64) -> Option<Entry<O>> {
         let place = usize::try_from(socket).ok()?;
         self.sockets.get_mut(place)?.entry.take()
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
+    fn entries(&self) -> impl Iterator<Item = &Entry<O>> {
         let on_sockets = self.sockets.iter().filter_map(|place| place.entry.as_ref());
         on_sockets.chain(&self.sleepers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::pin::{pin, Pin};
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use aerospike_rt::net::TcpStream;
+    use rustix::event::{poll, PollFd, PollFlags};
+    use tokio::io::{AsyncRead, ReadBuf};
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    /// What a task waits for that reads, on a descriptor where nothing has arrived.
+    fn reading(runtime: &Runtime, stream: &mut TcpStream) -> Step {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut step, mut bytes) = (Step::default(), [0; 8]);
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let polled = step.take(runtime.handle(), 0, || {
+            Pin::new(stream).poll_read(&mut cx, &mut buffer)
+        });
+        assert!(polled.is_pending());
+        step
+    }
+
+    /// What a task waits for that sleeps.
+    fn sleeping(runtime: &Runtime, time: Duration) -> Step {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut step = Step::default();
+        let polled = step.take(runtime.handle(), 0, || {
+            pin!(aerospike_rt::sleep(time)).poll(&mut cx)
+        });
+        assert!(polled.is_pending());
+        step
+    }
+
+    fn connect(runtime: &Runtime) -> (TcpStream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let near = runtime.block_on(TcpStream::connect(address)).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    /// Those who are due once the loop has something to look after.
+    fn due(watch: &Watch<&'static str>) -> Vec<&'static str> {
+        // SAFETY: the watch owns the descriptor and outlives this call.
+        let set = unsafe { BorrowedFd::borrow_raw(watch.descriptor()) };
+        poll(&mut [PollFd::from_borrowed_fd(set, PollFlags::IN)], None).unwrap();
+        let mut due = Vec::new();
+        watch.look(&mut due);
+        due.iter().map(|operation| **operation).collect()
+    }
+
+    #[test]
+    fn those_are_due_whose_socket_is_ready_or_whose_time_is_up() {
+        let runtime = Runtime::new().unwrap();
+        let watch = Watch::new().unwrap();
+        let (mut near, mut far) = connect(&runtime);
+        let (mut quiet, _kept) = connect(&runtime);
+        let mut displaced = Vec::new();
+        let steps = [
+            ("reads", reading(&runtime, &mut near)),
+            ("reads in vain", reading(&runtime, &mut quiet)),
+            ("sleeps", sleeping(&runtime, Duration::from_millis(20))),
+            ("sleeps long", sleeping(&runtime, Duration::from_secs(60))),
+        ];
+        for (name, step) in &steps {
+            watch.wait(&Arc::new(*name), step, &mut displaced).unwrap();
+        }
+        assert!(displaced.is_empty());
+        assert_eq!(due(&watch), ["sleeps"]);
+        far.write_all(b"x").unwrap();
+        assert_eq!(due(&watch), ["reads"]);
+        watch.ring();
+        assert!(due(&watch).is_empty());
+        let left = watch.take_all();
+        let left: Vec<&str> = left.iter().map(|operation| **operation).collect();
+        assert_eq!(left, ["reads in vain", "sleeps long"]);
+    }
+
+    #[test]
+    fn who_has_lost_its_descriptor_to_another_operation_is_not_forgotten() {
+        let runtime = Runtime::new().unwrap();
+        let watch = Watch::new().unwrap();
+        let (mut near, _far) = connect(&runtime);
+        let step = reading(&runtime, &mut near);
+        let (first, second) = (Arc::new("first"), Arc::new("second"));
+        let mut displaced = Vec::new();
+        watch.wait(&first, &step, &mut displaced).unwrap();
+        watch.wait(&first, &step, &mut displaced).unwrap();
+        assert!(displaced.is_empty());
+        watch.wait(&second, &step, &mut displaced).unwrap();
+        assert!(displaced.len() == 1 && Arc::ptr_eq(&displaced[0], &first));
+        watch.forget(&first);
+        let left = watch.take_all();
+        assert!(left.len() == 1 && Arc::ptr_eq(&left[0], &second));
     }
 }

@@ -20,7 +20,8 @@ pub use step::{Socket, Step};
 pub(crate) use local::{spawn, Handle};
 pub(crate) use pause::pause_for;
 pub(crate) use waits::{
-    dates_arrivals, expect_by, forget_time, is_active, known_time, wait_for, wait_until, Readiness,
+    dates_arrivals, expect_by, forget_time, is_active, known_time, rest_until, wait_for,
+    wait_until, Readiness,
 };
 
 /// Forgets what this thread keeps for its next drive. A process that has been forked must not share

@@ -70,6 +70,24 @@ impl Waits {
         }
     }
 
+    /// Another wait begins. A task that waits for one thing at a time has given up what it asked for earlier in the same
+    /// poll, such as the reply that came too late: it does not own that socket any more.
+    #[inline]
+    fn end_former(&mut self) {
+        if self.sequential {
+            self.sockets.clear();
+        }
+    }
+
+    #[inline]
+    fn wait_until(&mut self, deadline: Instant) -> bool {
+        let passed = self.known_time() >= deadline;
+        if !passed && self.deadline.is_none_or(|earliest| deadline < earliest) {
+            self.deadline = Some(deadline);
+        }
+        passed
+    }
+
     /// The thread has slept, or something else took its time.
     #[inline]
     pub(super) fn forget_time(&mut self) {
@@ -93,6 +111,7 @@ pub(crate) fn is_active() -> bool {
 #[inline]
 pub(crate) fn wait_for(socket: RawFd, stream: u64, readiness: Readiness) -> bool {
     with(|waits| {
+        waits.end_former();
         waits.sockets.push(Wait {
             socket,
             stream,
@@ -108,15 +127,19 @@ pub(crate) fn dates_arrivals() -> bool {
     with(|waits| waits.dates_arrivals).unwrap_or(false)
 }
 
-/// Asks for another poll at `deadline`; `false` on a thread that drives nothing.
+/// Asks for another poll at `deadline`, unless it has passed, which is returned; `None` on a thread that drives nothing.
 #[inline]
-pub(crate) fn wait_until(deadline: Instant) -> bool {
+pub(crate) fn wait_until(deadline: Instant) -> Option<bool> {
+    with(|waits| waits.wait_until(deadline))
+}
+
+/// The same for a task that waits for nothing else than that.
+#[inline]
+pub(crate) fn rest_until(deadline: Instant) -> Option<bool> {
     with(|waits| {
-        if waits.deadline.is_none_or(|earliest| deadline < earliest) {
-            waits.deadline = Some(deadline);
-        }
+        waits.end_former();
+        waits.wait_until(deadline)
     })
-    .is_some()
 }
 
 /// What time it is, as far as this thread knows; `None` on a thread that drives nothing.
@@ -194,26 +217,57 @@ mod tests {
     fn outside_of_a_drive_nothing_is_collected() {
         assert!(!is_active());
         assert!(!wait_for(0, 1, Readiness::Readable));
-        assert!(!wait_until(Instant::now()));
+        assert_eq!(wait_until(Instant::now()), None);
+        assert_eq!(rest_until(Instant::now()), None);
     }
 
     #[test]
     fn every_poll_collects_anew_and_the_earliest_deadline_counts() {
         let (now, mut waits) = (Instant::now(), Waits::default());
-        let later = now + Duration::from_secs(1);
+        let (soon, later) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
         collect(&mut waits, || {
             assert!(is_active());
             wait_for(3, 1, Readiness::Readable);
-            wait_until(later);
-            wait_until(now);
-            wait_until(later);
+            for deadline in [later, soon, later] {
+                assert_eq!(wait_until(deadline), Some(false));
+            }
+            assert_eq!(wait_until(now), Some(true));
         });
         assert_eq!(waits.sockets, [wait(3, Readiness::Readable)]);
-        assert_eq!(waits.deadline, Some(now));
+        assert_eq!(waits.deadline, Some(soon));
         collect(&mut waits, || wait_for(4, 1, Readiness::Writable));
         assert_eq!(waits.sockets, [wait(4, Readiness::Writable)]);
         assert_eq!(waits.deadline, None);
         assert!(!is_active());
+    }
+
+    #[test]
+    fn a_task_that_waits_for_one_thing_at_a_time_gives_up_what_it_waited_for_before() {
+        let (mut waits, soon) = (Waits::default(), Instant::now() + Duration::from_secs(1));
+        let sequentially = |poll: fn(Instant)| {
+            move || {
+                let before = set_sequential(true);
+                poll(soon);
+                set_sequential(before);
+            }
+        };
+        // The reply came too late, and no connection is left for another attempt.
+        let rests = |soon| {
+            wait_for(3, 1, Readiness::Readable);
+            assert_eq!(wait_until(Instant::now()), Some(true));
+            assert_eq!(rest_until(soon), Some(false));
+        };
+        collect(&mut waits, sequentially(rests));
+        assert_eq!((&waits.sockets[..], waits.deadline), (&[][..], Some(soon)));
+        // The other attempt waits for its own socket.
+        let tries_again = |soon| {
+            wait_for(3, 1, Readiness::Readable);
+            wait_for(4, 2, Readiness::Readable);
+            assert_eq!(wait_until(soon), Some(false));
+        };
+        collect(&mut waits, sequentially(tries_again));
+        assert_eq!(waits.sockets.len(), 1);
+        assert_eq!((waits.sockets[0].socket, waits.deadline), (4, Some(soon)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! report what happened ([`current`]); the recorder turns it into stages; [`collector`] adds up.
 
 pub mod attempts;
+pub mod boundary;
 pub mod caller;
 mod cells;
 pub mod clock;

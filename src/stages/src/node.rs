@@ -2,6 +2,8 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::table::Stage;
+
 /// A node of some cluster, by its address. At most [`NodeId::CAPACITY`] are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NodeId(u8);
@@ -59,6 +61,17 @@ impl NodeId {
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
+    }
+
+    /// This node, if `stage` is one whose time is spent on a node.
+    #[inline]
+    #[must_use]
+    pub fn during(self, stage: Stage) -> NodeId {
+        if stage.is_per_node() {
+            self
+        } else {
+            NodeId::NONE
+        }
     }
 
     /// The node at a position, for readers of such tables.

@@ -259,11 +259,7 @@ impl Recorder {
     /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
     #[inline(never)]
     pub fn enter(&mut self, stage: Stage, at: u64) {
-        let node = if stage.is_per_node() {
-            self.node
-        } else {
-            NodeId::NONE
-        };
+        let node = self.node.during(stage);
         self.timeline.enter(stage, node, at);
     }
 

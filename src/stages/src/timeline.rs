@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::boundary::Boundary;
 use crate::node::NodeId;
 use crate::table::Stage;
 
@@ -18,37 +19,19 @@ struct Mark {
     node: NodeId,
 }
 
-/// A mark in eight bytes, its time relative to the timeline's start: an operation is written on
-/// one processor and read on another, and every cache line of it has to travel.
-#[derive(Debug, Clone, Copy)]
-struct Packed(u64);
-
-/// The longest that an operation can be told to take: 78 hours.
-const LONGEST: u64 = (1 << 48) - 1;
-
-impl Packed {
+impl Mark {
+    /// In a timeline that started at `start`.
     #[inline]
-    fn new(mark: Mark, start: u64) -> Self {
-        Packed(((mark.at - start) << 16) | ((mark.stage as u64) << 8) | mark.node.index() as u64)
+    fn packed(self, start: u64) -> Boundary {
+        Boundary::new(self.at - start, self.stage, self.node)
     }
 
     #[inline]
-    fn since_start(self) -> u64 {
-        self.0 >> 16
-    }
-
-    /// The number of the stage.
-    #[inline]
-    fn stage(self) -> usize {
-        (self.0 >> 8) as usize & 0xff
-    }
-
-    #[inline]
-    fn mark(self, start: u64) -> Mark {
+    fn unpacked(boundary: Boundary, start: u64) -> Self {
         Mark {
-            at: start + self.since_start(),
-            stage: Stage::ALL[self.stage()],
-            node: NodeId::from_index(self.0 as usize & 0xff),
+            at: start + boundary.since_start(),
+            stage: boundary.stage(),
+            node: boundary.node(),
         }
     }
 }
@@ -82,7 +65,7 @@ pub struct Timeline {
     sums: [u64; Stage::COUNT],
     /// The marks were made from sums: they do not tell an order.
     from_sums: bool,
-    marks: Vec<Packed>,
+    marks: Vec<Boundary>,
 }
 
 impl Timeline {
@@ -124,7 +107,7 @@ impl Timeline {
             node: NodeId::NONE,
         };
         self.marks.clear();
-        self.marks.push(Packed::new(self.last, at));
+        self.marks.push(self.last.packed(at));
     }
 
     /// Keeps no marks: for a timeline that has just started and whose order nobody will ask for.
@@ -145,18 +128,13 @@ impl Timeline {
         for stage in Stage::ALL {
             let nanos = self.sums[stage.index()];
             if nanos > 0 {
-                let node = if stage.is_per_node() {
-                    node
-                } else {
-                    NodeId::NONE
-                };
-                self.marks
-                    .push(Packed::new(Mark { at, stage, node }, self.start));
-                at = at.saturating_add(nanos).min(self.start + LONGEST);
+                let node = node.during(stage);
+                self.marks.push(Mark { at, stage, node }.packed(self.start));
+                at = at.saturating_add(nanos).min(self.start + Boundary::LONGEST);
             }
         }
         self.last.at = at;
-        self.marks.push(Packed::new(self.last, self.start));
+        self.marks.push(self.last.packed(self.start));
         self.folded_from = None;
         self.from_sums = true;
     }
@@ -199,10 +177,10 @@ impl Timeline {
     #[inline(never)]
     fn mark(&mut self, stage: Stage, node: NodeId, at: u64) {
         let last = self.last;
-        let at = at.min(self.start + LONGEST).max(last.at);
+        let at = at.min(self.start + Boundary::LONGEST).max(last.at);
         self.last = Mark { at, stage, node };
         if self.marks.len() < MAX_MARKS {
-            self.marks.push(Packed::new(self.last, self.start));
+            self.marks.push(self.last.packed(self.start));
         } else {
             // The time of the last mark, which nothing else keeps, is the first that is folded.
             self.folded_from = Some(last.at);
@@ -220,7 +198,7 @@ impl Timeline {
         };
         if self.folded_from.is_none() {
             if let Some(mark) = self.marks.last_mut() {
-                *mark = Packed::new(self.last, self.start);
+                *mark = self.last.packed(self.start);
             }
         }
     }
@@ -266,7 +244,7 @@ impl Timeline {
             None => [0; Stage::COUNT],
         };
         for pair in self.marks.windows(2) {
-            sums[pair[0].stage()] += pair[1].since_start() - pair[0].since_start();
+            sums[pair[0].stage_index()] += pair[1].since_start() - pair[0].since_start();
         }
         // The time of the last mark is among what is folded, if anything is.
         sums[self.last.stage.index()] += self.ended() - self.last.at;
@@ -289,7 +267,11 @@ impl Timeline {
                 });
             }
         };
-        for mark in self.marks.iter().map(|packed| packed.mark(self.start)) {
+        for mark in self
+            .marks
+            .iter()
+            .map(|mark| Mark::unpacked(*mark, self.start))
+        {
             if let Some(before) = open.replace(mark) {
                 close(before, mark.at);
             }
@@ -309,14 +291,9 @@ impl Timeline {
             .filter(|stage| self.sums[stage.index()] > 0)
         {
             let end = start + self.sums[stage.index()];
-            let node = if stage.is_per_node() {
-                self.last.node
-            } else {
-                NodeId::NONE
-            };
             visit(Segment {
                 stage,
-                node,
+                node: self.last.node.during(stage),
                 start,
                 end,
             });
@@ -376,7 +353,7 @@ mod tests {
         timeline.enter(Stage::ToDict, NodeId::NONE, u64::MAX);
         timeline.finish(u64::MAX);
         let segments = timeline.segments();
-        assert_eq!(segments[0].end, 50 + LONGEST);
+        assert_eq!(segments[0].end, 50 + Boundary::LONGEST);
         assert_eq!(segments[1].stage, Stage::ToDict);
         assert_eq!(segments[1].start, segments[0].end);
     }
@@ -418,12 +395,7 @@ mod tests {
             } else {
                 Stage::Decode
             };
-            let node = if stage.is_per_node() {
-                NodeId::OVERFLOW
-            } else {
-                NodeId::NONE
-            };
-            timeline.enter(stage, node, 10 * round);
+            timeline.enter(stage, NodeId::OVERFLOW.during(stage), 10 * round);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use aerospike_stages::boundary::Boundary;
 use aerospike_stages::caller::{this_thread, Thread};
 use aerospike_stages::recorder::Ending;
 use aerospike_stages::timeline::Segment;
@@ -10,7 +11,7 @@ use aerospike_stages::{
     Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
 };
 
-use crate::pieces::{between, Adding, Boundary, Piece};
+use crate::pieces::{between, Adding, Piece};
 
 /// Why an operation is exported although it need not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Stages that follow each other without a gap, one boundary in eight bytes: a copy is written by the thread of an
-//! operation and read by another, and every line of memory that it takes has to travel between their processors.
+//! Stages that follow each other without a gap, kept as the boundaries between them.
 
+use aerospike_stages::boundary::Boundary;
 use aerospike_stages::timeline::Segment;
 use aerospike_stages::{NodeId, Stage};
 
@@ -17,28 +17,14 @@ pub struct Piece {
     pub duration: u64,
 }
 
-/// From there on a stage runs, on a node: 48 bits of time, eight each of the two others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Boundary(u64);
-
-/// The longest time that a boundary can tell: 78 hours.
-const LONGEST: u64 = (1 << 48) - 1;
-
-impl Boundary {
-    fn new(at: u64, stage: Stage, node: NodeId) -> Self {
-        Boundary((at.min(LONGEST) << 16) | ((stage as u64) << 8) | node.index() as u64)
-    }
-
-    fn at(self) -> u64 {
-        self.0 >> 16
-    }
-
-    fn until(self, next: Boundary) -> Piece {
+impl Piece {
+    fn between(boundary: Boundary, next: Boundary) -> Self {
+        let start = boundary.since_start();
         Piece {
-            stage: Stage::ALL[(self.0 >> 8) as usize & 0xff],
-            node: NodeId::from_index(self.0 as usize & 0xff),
-            start: self.at(),
-            duration: next.at().saturating_sub(self.at()),
+            stage: boundary.stage(),
+            node: boundary.node(),
+            start,
+            duration: next.since_start().saturating_sub(start),
         }
     }
 }
@@ -87,7 +73,9 @@ impl<'a> Adding<'a> {
 
 /// What lies between boundaries.
 pub fn between(boundaries: &[Boundary]) -> impl Iterator<Item = Piece> + '_ {
-    boundaries.windows(2).map(|pair| pair[0].until(pair[1]))
+    boundaries
+        .windows(2)
+        .map(|pair| Piece::between(pair[0], pair[1]))
 }
 
 #[cfg(test)]

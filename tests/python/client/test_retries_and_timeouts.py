@@ -1,5 +1,6 @@
 """Deadlines and repeated attempts: what is tried again, what is given up, and what is in doubt then."""
 
+import asyncio
 import contextlib
 import time
 
@@ -156,6 +157,30 @@ def test_an_answer_in_small_pieces_is_an_answer(one_node, client, key):
     client.put(key, {"blob": bytes(range(256)) * 4})
     with one_node.fault("dribble=64,1ms", command="read"):
         assert client.get(key, {"total_timeout": 20_000}).bins["blob"] == bytes(range(256)) * 4
+
+
+async def test_nobody_is_forgotten_while_connections_change_hands(one_node, client, key):
+    """Half of all replies come too late: connections are given up, and others get their descriptors."""
+    policy = {"socket_timeout": 10, "total_timeout": 1500, "max_retries": 20}
+    ended = 0
+
+    async def read_until(end, reader):
+        nonlocal ended
+        while time.monotonic() < end:
+            with contextlib.suppress(asp.AerospikeError):
+                await reader.get(key, policy)
+            ended += 1
+
+    async with asp.async_client(one_node.config()) as reader:
+        await reader.connect()
+        with one_node.fault("delay=5ms..15ms", command="read"):
+            end = time.monotonic() + 2
+            tasks = [asyncio.create_task(read_until(end, reader)) for _ in range(64)]
+            _, forgotten = await asyncio.wait(tasks, timeout=60)
+            for task in forgotten:
+                task.cancel()
+    assert not forgotten
+    assert ended >= len(tasks)
 
 
 def test_connections_that_timed_out_do_not_pile_up(one_node, client, key):

@@ -60,25 +60,23 @@ class Workload:
             raise self.problems[0]
 
     def _watch(self, workers: list[threading.Thread]) -> None:
-        """Wait for the workers; calls that do not end are a failure, not a wait without end."""
-        completed, since = -1, time.monotonic()
+        """Wait for the workers; a call that does not end is a failure at once, whatever the others do."""
+        completed, since = list(self.completed), [time.monotonic()] * len(self.writers)
         while any(worker.is_alive() for worker in workers):
             time.sleep(0.05)
             now = time.monotonic()
-            if sum(self.completed) != completed:
-                completed, since = sum(self.completed), now
-            elif now - since > PATIENCE_SECONDS:
+            for number in range(len(self.writers)):
+                if self.completed[number] != completed[number] or self.issued[number] == self.completed[number]:
+                    completed[number], since[number] = self.completed[number], now
+            lost = [number for number, last in enumerate(since) if now - last > PATIENCE_SECONDS]
+            if lost:
                 faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
-                raise AssertionError(f"none has ended for {PATIENCE_SECONDS} s, and these have not: {self._lost()}")
+                raise AssertionError(f"none has ended for {PATIENCE_SECONDS} s: {', '.join(map(self._name, lost))}")
 
-    def _lost(self) -> dict[str, int]:
-        """How many operations have not ended, by who made them."""
-        lost = {}
-        for number, (issued, completed) in enumerate(zip(self.issued, self.completed, strict=True)):
-            if issued != completed:
-                kind = "thread" if number < self._threads else "task"
-                lost[f"{kind} {number}"] = issued - completed
-        return lost
+    def _name(self, number: int) -> str:
+        """Who has made a call that has not ended, and how many of its calls have."""
+        kind = "thread" if number < self._threads else "task"
+        return f"{kind} {number} after {self.completed[number]} operations"
 
     def check_everything(self, client: Client) -> None:
         """Read all keys of all writers once more."""
