@@ -26,6 +26,8 @@ THROUGHPUT_SHARE = 0.5
 LEAST_ROUNDS = 5
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
+LONG_WARM_UP = 0.5
+"""The same where blocks last for some time: by then, a recording has filled its buffers once and uses them again."""
 
 
 class Measuring:
@@ -34,10 +36,10 @@ class Measuring:
     def __init__(self, endpoint: str, loop: asyncio.AbstractEventLoop | None, rng: random.Random) -> None:
         self._endpoint, self._loop, self._rng = endpoint, loop, rng
 
-    def block(self, configuration: Configuration, work: Block, count: int) -> Taken:
+    def block(self, configuration: Configuration, work: Block, count: int, warm_up: float = WARM_UP) -> Taken:
         """What one block takes per operation; the processor's time includes what is left for background threads."""
         with switched(configuration, self._endpoint, self._loop) as on:
-            work(max(1, int(count * WARM_UP)))
+            work(max(1, int(count * warm_up)))
             watch = Stopwatch()
             work(count)
             watch.stop_wall()
@@ -56,9 +58,9 @@ class Measuring:
         if not case.operations:
             return {
                 "operations": count,
-                "rounds": self._rounds(MEASURED, work, count, seconds / 3),
+                "rounds": self._rounds(MEASURED, work, count, seconds / 3, LONG_WARM_UP),
                 "short_operations": count,
-                "short_rounds": self._rounds(ALL_OR_NOTHING, work, count, seconds * 2 / 3),
+                "short_rounds": self._rounds(ALL_OR_NOTHING, work, count, seconds * 2 / 3, LONG_WARM_UP),
             }
         return {
             "operations": count,
@@ -68,7 +70,12 @@ class Measuring:
         }
 
     def _rounds(
-        self, configurations: tuple[Configuration, ...], work: Block, count: int, seconds: float
+        self,
+        configurations: tuple[Configuration, ...],
+        work: Block,
+        count: int,
+        seconds: float,
+        warm_up: float = WARM_UP,
     ) -> dict[str, list[list[int]]]:
         """Rounds for so long, at least a few."""
         taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in configurations}
@@ -76,7 +83,7 @@ class Measuring:
         done = 0
         while done < LEAST_ROUNDS or time.monotonic() < deadline:
             for configuration in self._rng.sample(configurations, k=len(configurations)):
-                block = self.block(configuration, work, count)
+                block = self.block(configuration, work, count, warm_up)
                 taken[configuration.name].append([round(block.wall_ns), round(block.cpu_ns)])
             done += 1
         return taken

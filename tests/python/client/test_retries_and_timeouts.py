@@ -159,8 +159,9 @@ def test_an_answer_in_small_pieces_is_an_answer(one_node, client, key):
         assert client.get(key, {"total_timeout": 20_000}).bins["blob"] == bytes(range(256)) * 4
 
 
-async def test_nobody_is_forgotten_while_connections_change_hands(one_node, client, key):
-    """Half of all replies come too late: connections are given up, and others get their descriptors."""
+@pytest.mark.parametrize("fault", ["delay=5ms..15ms", "stall@0.02", "reset-mid-reply@0.2"])
+async def test_nobody_is_forgotten_while_connections_change_hands(one_node, key, fault):
+    """Replies come too late or never: connections are given up all the time, and others get their descriptors."""
     policy = {"socket_timeout": 10, "total_timeout": 1500, "max_retries": 20}
     ended = 0
 
@@ -173,7 +174,8 @@ async def test_nobody_is_forgotten_while_connections_change_hands(one_node, clie
 
     async with asp.async_client(one_node.config()) as reader:
         await reader.connect()
-        with one_node.fault("delay=5ms..15ms", command="read"):
+        await reader.put(key, {"n": 1})
+        with one_node.fault(fault, command="read"):
             end = time.monotonic() + 2
             tasks = [asyncio.create_task(read_until(end, reader)) for _ in range(64)]
             _, forgotten = await asyncio.wait(tasks, timeout=60)
