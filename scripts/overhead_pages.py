@@ -65,7 +65,7 @@ def section(name: str, results: dict[str, Any]) -> Iterator[str]:
     if results["pythons"]:
         yield from configurations(results)
     for python in results["pythons"]:
-        yield f"## Python {title(python)}"
+        yield f"## Python {title(python)}, from {name}"
         yield ""
         yield from verdicts([python])
         yield ""
@@ -147,10 +147,20 @@ def summary(files: dict[str, dict[str, Any]]) -> str:
     if not measured:
         return ""
     lines = [NOTE.format(names=", ".join(measured))]
-    for results in measured.values():
-        lines += [*verdicts(results["pythons"]), ""]
+    for name, results in measured.items():
+        lines += [f"{told_in_short(name, results)}:", "", *verdicts(results["pythons"]), ""]
     lines.append("[All figures](../performance/overhead.md), with configurations, intervals and the machine.")
     return "\n".join(lines)
+
+
+def told_in_short(name: str, results: dict[str, Any]) -> str:
+    """Where figures come from, and how fast that machine is with nothing on: by what the first workload took there."""
+    case, what = next(iter(results["cases"].items()))
+    took = ", ".join(
+        f"{python['cells'][case]['figures'][0]['wall_ns']['median'] / 1e3:.0f} µs on {python['python']}"
+        for python in results["pythons"]
+    )
+    return f"From [{name}](../measurements/{name}); a {what}, takes {took} with nothing on"
 
 
 def with_summary(text: str, files: dict[str, dict[str, Any]]) -> str:
