@@ -214,9 +214,16 @@ impl Shared {
             recorder.enter(stage, clock::now_ns());
         }
         let mut state = self.lock();
-        if let Some(call) = state.call.as_mut() {
-            call.recorder = recorder;
-            call.attempted(&attempts);
+        match (state.call.as_mut(), recorder) {
+            (Some(call), recorder) => {
+                call.recorder = recorder;
+                call.attempted(&attempts);
+            }
+            // It was given up just before, and its caller has gone on: the call is over, the record is not.
+            (None, Some(recorder)) => {
+                collector::finish(recorder, End::CANCELLED, clock::now_ns(), false);
+            }
+            (None, None) => {}
         }
         if !matches!(state.phase, Phase::Running) {
             state.end = End::CANCELLED;

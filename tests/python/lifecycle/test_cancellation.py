@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import aerospike_py
 import pytest
 from aerospike_py.exception import BackpressureError
 from aerospike_py.testing import EmbeddedServer
+from scripted import eventually
 
 if TYPE_CHECKING:
     from aerospike_py import AsyncClient
@@ -178,3 +180,27 @@ async def test_many_cancellations_among_successes(server: EmbeddedServer) -> Non
         assert [record.bins["n"] for record in records] == list(range(100))
         await asyncio.sleep(0.2)
         assert server.stats().connections_open <= MAX_CONNECTIONS + 2
+
+
+def recorded() -> int:
+    return sum(entry.count for entry in aerospike_py.stage_snapshot().operations)
+
+
+async def test_what_is_given_up_as_it_ends_is_recorded_all_the_same(async_client: AsyncClient) -> None:
+    """Batches end on threads of the runtime, whatever the loop's thread does at that moment."""
+    rng, keys, rounds = random.Random(3), [key(number) for number in range(20)], 3000
+    began = time.perf_counter()
+    for _ in range(20):
+        await async_client.batch_read(keys)
+    each = (time.perf_counter() - began) / 20
+    with aerospike_py.internal_stage_profiling():
+        before = recorded()
+        for _ in range(rounds):
+            operation = async_client.batch_read(keys)
+            until = time.perf_counter() + rng.random() * each * 1.5
+            while time.perf_counter() < until:
+                pass
+            operation.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await operation
+        assert eventually(lambda: recorded() - before == rounds), recorded() - before

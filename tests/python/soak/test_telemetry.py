@@ -207,8 +207,10 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float], most_growth: 
         loop.run_until_complete(async_client.close())
         loop.close()
         gc.collect()
-        operations, conversions = recorded()
-        operations, conversions = operations - operations_before, conversions - conversions_before
+        issued, completed = sum(workload.issued), sum(workload.completed)
+        # What was given up is recorded when the thread that was at it lets go.
+        eventually(lambda: recorded()[0] - operations_before == issued, "every operation is recorded, once")
+        operations, conversions = issued, recorded()[1] - conversions_before
         assert recorder.flush()
         # What was taken out of the queue for a request is counted when the request has ended.
         eventually(lambda: outlets[0].account().waiting == 0, "no span is left")
@@ -220,7 +222,6 @@ def soak(folder: Path, seconds: float, dwell: tuple[float, float], most_growth: 
         all_ended = ended()
         metrics, told = end_metrics(collector, all_ended)
         shutdown = shut_down(collector, client)
-        issued, completed = sum(workload.issued), sum(workload.completed)
         growth = watch.growth(WARM_UP)
         print(
             f"{completed} of {issued} operations ended in {took:.1f} s ({completed / took:.0f}/s); {operations} "
