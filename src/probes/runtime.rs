@@ -113,7 +113,7 @@ impl Drop for Runtime {
     }
 }
 
-/// How many polls of operations' tasks there have been, and how long they took.
+/// How many polls there have been of the operations' tasks that are watched, and how long they took.
 fn polls() -> (u64, Duration) {
     let seen = monitor::seen();
     seen.map_or((0, Duration::ZERO), |seen| {

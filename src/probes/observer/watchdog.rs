@@ -66,9 +66,12 @@ struct Known {
     looks: u32,
 }
 
+/// A loop that should be looked at, and when what it runs has begun.
+type Late = (Arc<Observed>, u64);
+
 /// What there is to do, and when to see to it again.
 struct Found {
-    late: Vec<(Arc<Observed>, u64)>,
+    late: Vec<Late>,
     again: Duration,
 }
 
@@ -77,12 +80,7 @@ fn watch(stop: &Stop, looks: bool) {
         let mut known: HashMap<usize, Known> = HashMap::new();
         let mut again = SHORTEST;
         while !stop.is_due() {
-            let found = py.detach(|| {
-                stop.sleep_until(Instant::now() + again, || false);
-                find_late(&mut known)
-            });
-            again = found.again;
-            let late = found.late;
+            let late = py.detach(|| wait_for_late(&stop, &mut known, &mut again));
             for (observed, began) in late.iter().filter(|_| looks) {
                 // What cannot be looked at has no name; the loop must not be told.
                 let _ = look(py, observed, *began);
@@ -96,6 +94,20 @@ fn watch(stop: &Stop, looks: bool) {
     });
     // The interpreter is about to end: nothing runs any more.
     let _ = watched;
+}
+
+/// Looks until there is something late, or it is time to stop. That takes the thread no turn at the interpreter: whoever
+/// asks for one makes the thread that runs Python hand it over, in the middle of what it does.
+fn wait_for_late(stop: &Stop, known: &mut HashMap<usize, Known>, again: &mut Duration) -> Vec<Late> {
+    while !stop.is_due() {
+        stop.sleep_until(Instant::now() + *again, || false);
+        let found = find_late(known);
+        *again = found.again;
+        if !found.late.is_empty() {
+            return found.late;
+        }
+    }
+    Vec::new()
 }
 
 /// The loops that should be looked at, with when what they run has begun. There is nothing to see to before something

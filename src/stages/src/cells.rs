@@ -1,6 +1,7 @@
 //! What one thread has recorded: histograms and counters that it writes without locks and without
 //! locked instructions, and that anybody may read meanwhile.
 
+use std::borrow::Cow;
 use std::sync::atomic::{fence, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
@@ -83,7 +84,9 @@ impl Cells {
                 bump(&self.failed_in[stage.index()], 1);
             }
             if header.key.is_staged() {
-                self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
+                if !header.shared_out {
+                    self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
+                }
                 self.pending.visit(place, |stage, nanos| {
                     self.stages[stage]
                         .get_or_init(Histogram::default)
@@ -111,20 +114,29 @@ impl Cells {
             end,
             failed_in: ending.failed_in,
             measured,
+            shared_out: false,
         };
-        let Some((stages, node)) = recorder.simple_sums() else {
-            return self.end_at_once(&self.add_segments(recorder), &ended);
+        let stages = match recorder.simple_sums() {
+            Some((stages, node)) => {
+                ended.node = node;
+                stages
+            }
+            None => {
+                ended.shared_out = true;
+                Cow::Owned(self.add_segments(recorder))
+            }
         };
-        ended.node = node;
         if fits(ended.wall) {
-            self.end(&ended, &stages);
-        } else {
-            self.add_node(node, |stage| stages[stage.index()]);
-            self.end_at_once(&stages, &ended);
+            return self.end(&ended, &stages);
         }
+        if !ended.shared_out {
+            self.add_node(ended.node, |stage| stages[stage.index()]);
+        }
+        self.end_at_once(&stages, &ended);
     }
 
-    /// Adds an operation that is not simple enough to be pending.
+    /// Adds an operation that has taken too long to be pending.
+    #[cold]
     fn end_at_once(&self, stages: &[u64; Stage::COUNT], ended: &Ended) {
         self.add_stages(stages);
         let key = Key::new(ended.target, ended.node, ended.end, true, ended.measured);
@@ -158,6 +170,7 @@ impl Cells {
         }
     }
 
+    /// Gives nodes their share of the time; all of it by stage.
     fn add_segments(&self, recorder: &Recorder) -> [u64; Stage::COUNT] {
         let mut stages = [0; Stage::COUNT];
         recorder.visit(|segment| {

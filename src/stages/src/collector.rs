@@ -182,6 +182,7 @@ pub fn record_duration(
         end: PackedEnd::of(end),
         failed_in: None,
         measured: true,
+        shared_out: false,
     };
     with_shard(|shard| {
         shard

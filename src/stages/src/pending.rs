@@ -25,10 +25,11 @@ const WALL: usize = STAGE_WORDS;
 const REST: usize = STAGE_WORDS + 1;
 const WORDS: usize = STAGE_WORDS + 2;
 
-/// Where the rest has the stage it failed in; the other bits are the key.
+/// Where the rest has the stage it failed in, and whether nodes have their share; the bits below are the key.
 const FAILED_IN: u32 = 48;
+const SHARED_OUT: u32 = 56;
 
-/// What is kept of an operation that had no tasks and talked to one node at most.
+/// What is kept of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     /// Whether its stages were recorded.
@@ -40,6 +41,9 @@ pub(crate) struct Ended {
     pub(crate) failed_in: Option<Stage>,
     /// Whether its duration counts in the metrics that are always on.
     pub(crate) measured: bool,
+    /// Whether its nodes have been given their share of its time: it had tasks, or talked to several nodes. Otherwise
+    /// all is its one node's.
+    pub(crate) shared_out: bool,
 }
 
 /// What is kept of an operation beside the times of its stages.
@@ -48,6 +52,7 @@ pub(crate) struct Header {
     pub(crate) key: Key,
     pub(crate) wall: u64,
     pub(crate) failed_in: Option<Stage>,
+    pub(crate) shared_out: bool,
 }
 
 impl Ended {
@@ -60,7 +65,7 @@ impl Ended {
     #[inline]
     fn rest(&self) -> u64 {
         let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
-        self.key().bits() | failed_in << FAILED_IN
+        self.key().bits() | failed_in << FAILED_IN | u64::from(self.shared_out) << SHARED_OUT
     }
 }
 
@@ -151,6 +156,7 @@ impl Pending {
                 key: Key::from_bits(rest & ((1 << FAILED_IN) - 1)),
                 wall: words[WALL].load(Ordering::Relaxed),
                 failed_in: failed_in.checked_sub(1).map(|stage| Stage::ALL[stage]),
+                shared_out: rest >> SHARED_OUT & 1 != 0,
             }
         })
     }
@@ -166,6 +172,7 @@ impl Pending {
                 end: header.key.end(),
                 failed_in: header.failed_in,
                 measured: header.key.is_measured(),
+                shared_out: header.shared_out,
             };
             let stages = || Stage::ALL.map(|stage| self.nanos(place, stage));
             (ended, ended.staged.then(stages))
@@ -186,10 +193,10 @@ mod tests {
             any::<u64>(),
             (any::<u16>(), 0..Outcome::COUNT as u64, any::<u8>()),
             prop::option::of(0..Stage::COUNT),
-            any::<bool>(),
+            (any::<bool>(), any::<bool>()),
         );
         (stages, rest).prop_map(
-            |(stages, (node, wall, (target, outcome, detail), failed_in, measured))| {
+            |(stages, (node, wall, (target, outcome, detail), failed_in, (measured, shared_out)))| {
                 let ended = Ended {
                     staged: stages.is_some(),
                     node: NodeId::from_index(node),
@@ -198,6 +205,7 @@ mod tests {
                     end: PackedEnd::from_bits(outcome | u64::from(detail) << 8),
                     failed_in: failed_in.map(|stage| Stage::ALL[stage]),
                     measured,
+                    shared_out,
                 };
                 (ended, stages.map(|all| all.map(u64::from)))
             },

@@ -101,7 +101,7 @@ impl Totals {
                 total.record(*nanos);
             }
         }
-        if ended.node != NodeId::NONE {
+        if ended.node != NodeId::NONE && !ended.shared_out {
             for stage in Stage::PER_NODE {
                 self.nodes[ended.node.index()][stage.index()] += stages[stage.index()];
             }

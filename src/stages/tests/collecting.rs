@@ -8,7 +8,7 @@
 )]
 
 use aerospike_stages::collector::{begin, finish, record_deferred, set_enabled, totals, Totals};
-use aerospike_stages::{End, Event, Lane, Operation, Outcome, Stage};
+use aerospike_stages::{End, Event, Lane, NodeId, Operation, Outcome, Stage};
 
 /// A get or put that waits for the network for `wait` nanoseconds, added up.
 fn record(operation: Operation, outcome: Outcome, wait: u64) {
@@ -56,6 +56,70 @@ fn every_operation_of_every_thread_is_counted_once() {
         totals.wall.sum,
         totals.stages.iter().map(|stage| stage.sum).sum::<u64>()
     );
+}
+
+/// What a task does at a node that takes so long to answer.
+const STEPS_AT_A_NODE: [(Event, u64); 3] = [
+    (Event::FirstPoll, 0),
+    (Event::WriteBegin, 10),
+    (
+        Event::WriteEnd {
+            bytes: 1,
+            complete: true,
+        },
+        30,
+    ),
+];
+
+/// A batch with a task for each of these nodes, which all take so long to answer.
+fn record_batch(nodes: &[NodeId], wait: u64) {
+    let mut recorder = begin(Operation::BatchOperate, Lane::Sync, 0);
+    recorder.on(Event::FirstPoll, 0);
+    recorder.on(Event::Spawned, 100);
+    for node in nodes {
+        let mut track = recorder.start_track(100);
+        track.set_node(*node);
+        for (event, after) in STEPS_AT_A_NODE {
+            track.on(event, 100 + after);
+        }
+        recorder.adopt(track.into_track(130 + wait));
+    }
+    if let [node] = nodes {
+        recorder.facts.node = *node;
+    }
+    recorder.on(Event::JoinReady, 140 + wait);
+    finish(recorder, End::OK, 150 + wait, true);
+}
+
+#[test]
+fn batches_share_their_time_out_to_nodes_once() {
+    const EACH: u64 = 50;
+    let (one, two) = (
+        NodeId::intern("collecting-test:1"),
+        NodeId::intern("collecting-test:2"),
+    );
+    for number in 0..EACH {
+        record_batch(&[one], 1_000 + number);
+        record_batch(&[one, two], 2_000 + number);
+    }
+    // One that is too long to be kept for a moment.
+    record_batch(&[two], 1 << 33);
+    let totals = totals_of(Operation::BatchOperate).unwrap();
+    assert_eq!(totals.wall.count(), 2 * EACH + 1);
+    let all: u64 = totals.stages.iter().map(|stage| stage.sum).sum();
+    assert_eq!(totals.wall.sum, all);
+    let at = |node: NodeId, stage: Stage| totals.nodes[node.index()][stage.index()];
+    // Of two nodes with the same times, one is the critical path, and the other counts nowhere.
+    let waited = at(one, Stage::NetworkWait) + at(two, Stage::NetworkWait);
+    assert_eq!(waited, totals.stages[Stage::NetworkWait.index()].sum);
+    let alone: u64 = (0..EACH).map(|number| 1_000 + number).sum();
+    let together: u64 = (0..EACH).map(|number| 2_000 + number).sum();
+    assert_eq!(waited, alone + together + (1 << 33));
+    assert_eq!(
+        at(one, Stage::NetworkWrite) + at(two, Stage::NetworkWrite),
+        20 * (2 * EACH + 1)
+    );
+    assert!(at(one, Stage::NetworkWait) >= alone && at(two, Stage::NetworkWait) >= 1 << 33);
 }
 
 #[test]

@@ -231,12 +231,12 @@ impl Ended {
     }
 
     /// The critical path, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + Clone + '_ {
         self.pieces_at(self.path)
     }
 
     /// The pieces of one branch.
-    pub fn pieces_of(&self, branch: &Branch) -> impl Iterator<Item = Piece> + '_ {
+    pub fn pieces_of(&self, branch: &Branch) -> impl Iterator<Item = Piece> + Clone + '_ {
         self.pieces_at(branch.pieces)
     }
 
@@ -249,7 +249,7 @@ impl Ended {
         self.pieces().chain(of_branches)
     }
 
-    fn pieces_at(&self, (first, end): (u32, u32)) -> impl Iterator<Item = Piece> + '_ {
+    fn pieces_at(&self, (first, end): (u32, u32)) -> impl Iterator<Item = Piece> + Clone + '_ {
         let here = self.boundaries.get(first as usize..end as usize);
         between(here.unwrap_or_default())
     }

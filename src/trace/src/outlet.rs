@@ -3,12 +3,12 @@
 //! so much waits that the copies would no longer fit into the processor's own memory, or half of the queue is full:
 //! hardly any operation costs a system call.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use crossbeam_queue::ArrayQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use crate::ended::{Converted, Ended, Item};
 use crate::fork;
@@ -18,49 +18,107 @@ use crate::worker::{Calls, Worker};
 const MOST_BYTES: usize = 32 << 20;
 /// Copies that took more than this are not used again.
 const MOST_KEPT_BYTES: usize = 8 << 10;
+/// So many copies are kept to be used again: with more of them, each would have left the cache by its next turn.
+const MOST_KEPT: usize = 256;
+
+/// How many wait, and how much memory they take, in one word that one instruction changes.
+#[derive(Default)]
+struct Load(AtomicU64);
+
+/// The bits below have the bytes, those from here on the number.
+const NUMBER: u32 = 40;
+
+/// A [`Load`] at some moment.
+#[derive(Clone, Copy)]
+struct Loaded(u64);
+
+impl Loaded {
+    const fn of(number: u64, bytes: usize) -> Self {
+        Loaded(number << NUMBER | bytes as u64)
+    }
+
+    const fn number(self) -> usize {
+        (self.0 >> NUMBER) as usize
+    }
+
+    const fn bytes(self) -> usize {
+        (self.0 & ((1 << NUMBER) - 1)) as usize
+    }
+}
+
+impl Load {
+    fn get(&self) -> Loaded {
+        Loaded(self.0.load(Ordering::Relaxed))
+    }
+
+    /// One more, which takes so much; how much there is with it.
+    fn add(&self, bytes: usize) -> Loaded {
+        let one = Loaded::of(1, bytes).0;
+        Loaded(self.0.fetch_add(one, Ordering::Relaxed) + one)
+    }
+
+    /// One less.
+    fn subtract(&self, bytes: usize) {
+        self.0
+            .fetch_sub(Loaded::of(1, bytes).0, Ordering::Relaxed);
+    }
+}
 
 /// A queue of ended operations and the copies that can be used again.
+///
+/// Its memory grows and shrinks with what waits, in small blocks that are used again at once: a ring with room for all
+/// would have each place leave the cache before its next turn.
 pub struct Queue {
-    waiting: ArrayQueue<Item>,
+    waiting: SegQueue<Item>,
+    load: Load,
     spare: ArrayQueue<Box<Ended>>,
-    bytes: AtomicUsize,
     dropped: AtomicU64,
+    capacity: usize,
     /// So many have to wait for the thread to be woken.
     many: usize,
     calls: Arc<Calls>,
 }
 
 impl Queue {
-    /// A queue for so many operations, whose thread is woken when `many` wait.
+    /// A queue for so many operations, whose thread is woken when `many` wait. Threads that put something in at the
+    /// same moment may find room for one each beyond that.
     #[must_use]
     pub fn new(capacity: usize, many: usize) -> Self {
+        let capacity = capacity.max(1);
         Queue {
-            waiting: ArrayQueue::new(capacity.max(1)),
-            spare: ArrayQueue::new(capacity.clamp(1, 1024)),
-            many: many.min(capacity.div_ceil(2)),
-            bytes: AtomicUsize::new(0),
+            waiting: SegQueue::new(),
+            load: Load::default(),
+            spare: ArrayQueue::new(capacity.min(MOST_KEPT)),
             dropped: AtomicU64::new(0),
+            capacity,
+            many: many.min(capacity.div_ceil(2)),
             calls: Arc::default(),
         }
     }
 
     /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
-        if !self.has_room() {
-            return false;
+        let room = self.has_room();
+        if room {
+            let mut copy = self.spare.pop().unwrap_or_default();
+            fill(&mut copy);
+            self.push(Item::Operation(copy));
         }
-        let mut copy = self.spare.pop().unwrap_or_default();
-        fill(&mut copy);
-        self.push(Item::Operation(copy))
+        room
     }
 
     /// Puts in a conversion; `false` if there is no room.
     pub fn put_conversion(&self, converted: Converted) -> bool {
-        self.has_room() && self.push(Item::Conversion(Box::new(converted)))
+        let room = self.has_room();
+        if room {
+            self.push(Item::Conversion(Box::new(converted)));
+        }
+        room
     }
 
     fn has_room(&self) -> bool {
-        if self.waiting.is_full() || self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+        let load = self.load.get();
+        if load.number() >= self.capacity || load.bytes() > MOST_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.calls.wake();
             return false;
@@ -68,25 +126,19 @@ impl Queue {
         true
     }
 
-    fn push(&self, item: Item) -> bool {
-        let bytes = item.bytes();
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if self.waiting.push(item).is_err() {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        if self.waiting.len() >= self.many {
+    fn push(&self, item: Item) {
+        let load = self.load.add(item.bytes());
+        self.waiting.push(item);
+        if load.number() >= self.many {
             self.calls.wake();
         }
-        true
     }
 
     /// Takes the oldest out.
     #[must_use]
     pub fn take(&self) -> Option<Item> {
         let item = self.waiting.pop()?;
-        self.bytes.fetch_sub(item.bytes(), Ordering::Relaxed);
+        self.load.subtract(item.bytes());
         Some(item)
     }
 
@@ -101,10 +153,10 @@ impl Queue {
         }
     }
 
-    /// How many wait.
+    /// How many wait, or are about to.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.load.get().number()
     }
 
     /// Whether none waits.
@@ -128,7 +180,7 @@ impl Queue {
     /// The thread's: sleeps until there is much to do, it is asked to stop, or the time has passed.
     pub fn sleep(&self, at_most: Duration) {
         self.calls
-            .sleep(at_most, || self.waiting.len() >= self.many);
+            .sleep(at_most, || self.len() >= self.many);
     }
 
     /// Starts a thread that empties it.
@@ -266,7 +318,7 @@ mod tests {
             .map(|item| id_of(&item))
             .collect();
         assert_eq!(taken, [0, 1, 2, 3]);
-        assert_eq!(queue.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!((queue.len(), queue.load.get().bytes()), (0, 0));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl<'a> Adding<'a> {
 }
 
 /// What lies between boundaries.
-pub fn between(boundaries: &[Boundary]) -> impl Iterator<Item = Piece> + '_ {
+pub fn between(boundaries: &[Boundary]) -> impl Iterator<Item = Piece> + Clone + '_ {
     boundaries
         .windows(2)
         .map(|pair| Piece::between(pair[0], pair[1]))

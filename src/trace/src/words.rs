@@ -1,15 +1,21 @@
 //! Words for the small numbers of the recorder, looked up once per batch and not once per row.
 
-use std::collections::HashMap;
-
 use aerospike_stages::target::{Place, Set};
 use aerospike_stages::{NodeId, Target};
 
-/// Names of nodes and targets that have been asked for.
+/// Names of nodes and targets that have been asked for, each at the place of its number.
 #[derive(Default)]
 pub struct Words {
-    nodes: HashMap<NodeId, Node>,
-    places: HashMap<Target, Option<Place>>,
+    nodes: Vec<Option<Node>>,
+    places: Vec<Option<Place>>,
+}
+
+/// The element at a place; there are as many as it takes.
+fn at<T>(all: &mut Vec<Option<T>>, place: usize) -> &mut Option<T> {
+    if all.len() <= place {
+        all.resize_with(place + 1, || None);
+    }
+    &mut all[place]
 }
 
 /// A node's address and its parts.
@@ -45,17 +51,20 @@ impl Words {
         if node == NodeId::NONE {
             return None;
         }
-        Some(
-            self.nodes
-                .entry(node)
-                .or_insert_with(|| Node::of(node.name())),
-        )
+        let known = at(&mut self.nodes, node.index());
+        Some(known.get_or_insert_with(|| Node::of(node.name())))
     }
 
     /// The namespace of a target, and its set if there is exactly one.
     pub fn place(&mut self, target: Target) -> (Option<&str>, Option<&str>) {
-        let place = self.places.entry(target).or_insert_with(|| target.place());
-        let Some(place) = place else {
+        if target == Target::NONE || target == Target::OVERFLOW {
+            return (None, None);
+        }
+        let known = at(&mut self.places, usize::from(target.index()));
+        if known.is_none() {
+            *known = target.place();
+        }
+        let Some(place) = known else {
             return (None, None);
         };
         let namespace = Some(place.namespace.as_str()).filter(|name| !name.is_empty());

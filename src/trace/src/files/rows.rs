@@ -32,13 +32,14 @@ struct Segments {
 }
 
 impl Segments {
-    fn push(&mut self, pieces: impl Iterator<Item = Piece>, nodes: &[NodeId]) {
-        for piece in pieces {
-            self.stage.push(piece.stage as u8);
-            self.node.push(position(nodes, piece.node));
-            self.start.push(piece.start);
-            self.duration.push(piece.duration);
-        }
+    /// A column at a time: each is extended once, and not looked at for room with every piece.
+    fn push(&mut self, pieces: impl Iterator<Item = Piece> + Clone, nodes: &[NodeId]) {
+        let of = || pieces.clone();
+        self.stage.extend(of().map(|piece| piece.stage as u8));
+        self.node
+            .extend(of().map(|piece| position(nodes, piece.node)));
+        self.start.extend(of().map(|piece| piece.start));
+        self.duration.extend(of().map(|piece| piece.duration));
         self.end_row();
     }
 
@@ -118,9 +119,10 @@ fn list(
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
 }
 
-/// A column, which leaves room for another one of about its length.
+/// A column, which leaves room for another one of about its length: one that had to grow at its end would take twice
+/// the memory.
 fn taken<T>(column: &mut Vec<T>) -> Vec<T> {
-    let next = Vec::with_capacity(column.len());
+    let next = Vec::with_capacity(column.len() + column.len() / 8);
     std::mem::replace(column, next)
 }
 
