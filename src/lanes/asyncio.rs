@@ -42,7 +42,7 @@ where
     F: Future<Output = Result<Reply, Fault>> + Send + 'static,
 {
     call.enter(Stage::Dispatch);
-    let name = call.name();
+    let (name, bridge) = (call.name(), call.bridge(py));
     let launch = move |bridge: Arc<LoopBridge>| {
         let recorder = call.recorder.take();
         let recorded = recorder.is_some();
@@ -60,7 +60,7 @@ where
         }
         shared
     };
-    let operation = match LoopBridge::of_running_loop(py) {
+    let operation = match bridge {
         Ok(bridge) => Operation::started(name, launch(bridge)),
         Err(error) if LoopBridge::is_absent(py, &error) => {
             Operation::deferred(name, Box::new(launch))

@@ -2,6 +2,7 @@
 //! recorder when stages are on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use aerospike_stages::{
     caller, clock, collector, current, Attempts, End, Lane, NodeId, Operation, Origin, Outcome,
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::exceptions::name_of;
 use crate::lanes::caller::find_caller;
+use crate::lanes::event_loop::LoopBridge;
 use crate::ops::about::subject_of;
 use crate::ops::request::Request;
 
@@ -35,6 +37,8 @@ pub struct Call {
     node: NodeId,
     /// Records the stages; `None` when they are off, or while the operation's future has it.
     pub recorder: Option<Box<Recorder>>,
+    /// That of the loop that is running, if it has been looked for.
+    bridge: Option<Arc<LoopBridge>>,
 }
 
 impl Call {
@@ -54,6 +58,7 @@ impl Call {
             subject: Subject::default(),
             node: NodeId::NONE,
             recorder,
+            bridge: None,
         }
     }
 
@@ -67,6 +72,7 @@ impl Call {
             subject: Subject::default(),
             node: NodeId::NONE,
             recorder: None,
+            bridge: None,
         }
     }
 
@@ -85,8 +91,22 @@ impl Call {
     pub fn come_from(&mut self, py: Python<'_>) {
         if caller::is_wanted() {
             if let Some(recorder) = &mut self.recorder {
-                recorder.caller = Some(find_caller(py, self.lane));
+                // An asynchronous call is about to make the bridge anyway; a synchronous one leaves loops alone.
+                self.bridge = match self.lane {
+                    Lane::Asyncio => LoopBridge::of_running_loop(py).ok(),
+                    Lane::Sync => None,
+                };
+                recorder.caller = Some(find_caller(py, self.bridge.as_ref()));
             }
+        }
+    }
+
+    /// The bridge of the loop that is running, which calls it.
+    #[inline]
+    pub fn bridge(&mut self, py: Python<'_>) -> PyResult<Arc<LoopBridge>> {
+        match self.bridge.take() {
+            Some(bridge) => Ok(bridge),
+            None => LoopBridge::of_running_loop(py),
         }
     }
 

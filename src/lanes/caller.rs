@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aerospike_stages::caller::{self, Caller, Parent, Task, Thread};
-use aerospike_stages::Lane;
 use aerospike_traces::tap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -21,8 +20,9 @@ const TASK_ATTRIBUTE: &str = "_aerospike_py_task";
 
 static NEXT_TASK: AtomicU64 = AtomicU64::new(1);
 
-/// Finds out who calls. What cannot be found out is left open; a call never fails for it.
-pub fn find_caller(py: Python<'_>, lane: Lane) -> Box<Caller> {
+/// Finds out who calls, where `bridge` is that of the loop whose thread this is. What cannot be found out is left open;
+/// a call never fails for it.
+pub fn find_caller(py: Python<'_>, bridge: Option<&Arc<LoopBridge>>) -> Box<Caller> {
     let mut found = Box::new(Caller {
         thread: this_thread(py),
         ..Caller::default()
@@ -30,18 +30,11 @@ pub fn find_caller(py: Python<'_>, lane: Lane) -> Box<Caller> {
     let Some(known) = KNOWN.get(py) else {
         return found;
     };
-    // An asynchronous call is about to make the bridge anyway; a synchronous one leaves loops alone.
-    let bridge = match lane {
-        Lane::Asyncio => LoopBridge::of_running_loop(py).ok(),
-        Lane::Sync => None,
-    };
-    let event_loop = match &bridge {
-        Some(bridge) => Some(bridge.event_loop().bind(py).clone()),
-        None => running_loop(py, known),
-    };
-    if let Some(event_loop) = event_loop {
-        let bridge = bridge.or_else(|| LoopBridge::known(&event_loop));
-        found.loop_id = bridge.map(|bridge| bridge.lag().id);
+    if let Some(bridge) = bridge {
+        found.loop_id = Some(bridge.lag().id);
+        found.task = current_task(bridge.event_loop().bind(py), known);
+    } else if let Some(event_loop) = running_loop(py, known) {
+        found.loop_id = LoopBridge::known(&event_loop).map(|bridge| bridge.lag().id);
         found.task = current_task(&event_loop, known);
     }
     found.parent = parent(py, known);
@@ -86,6 +79,8 @@ fn thread_name(py: Python<'_>) -> PyResult<Option<String>> {
 struct Known {
     get_running_loop: Py<PyAny>,
     current_task: Py<PyAny>,
+    /// Where Python keeps the current tasks by loop, as long as asking it is a function in Python.
+    current_tasks: Option<Py<PyDict>>,
     modules: Py<PyDict>,
     task_attribute: Py<PyString>,
     trace_module: Py<PyString>,
@@ -100,6 +95,7 @@ pub fn prepare(py: Python<'_>) -> PyResult<()> {
     let known = Known {
         get_running_loop: asyncio.getattr("_get_running_loop")?.unbind(),
         current_task: asyncio.getattr("current_task")?.unbind(),
+        current_tasks: current_tasks(&asyncio),
         modules: sys.getattr("modules")?.cast_into::<PyDict>()?.unbind(),
         task_attribute: PyString::intern(py, TASK_ATTRIBUTE).unbind(),
         trace_module: PyString::intern(py, "opentelemetry.trace").unbind(),
@@ -107,6 +103,15 @@ pub fn prepare(py: Python<'_>) -> PyResult<()> {
     };
     let _ = KNOWN.set(py, known);
     Ok(())
+}
+
+/// Before Python 3.12, [`Known::current_tasks`].
+fn current_tasks(asyncio: &Bound<'_, PyModule>) -> Option<Py<PyDict>> {
+    if asyncio.py().version_info() >= (3, 12) {
+        return None;
+    }
+    let tasks = asyncio.getattr("tasks").ok()?.getattr("_current_tasks");
+    Some(tasks.ok()?.cast_into::<PyDict>().ok()?.unbind())
 }
 
 fn running_loop<'py>(py: Python<'py>, known: &Known) -> Option<Bound<'py, PyAny>> {
@@ -120,7 +125,10 @@ struct TaskMark(Arc<Task>);
 
 fn current_task(event_loop: &Bound<'_, PyAny>, known: &Known) -> Option<Arc<Task>> {
     let py = event_loop.py();
-    let task = known.current_task.bind(py).call1((event_loop,)).ok()?;
+    let task = match &known.current_tasks {
+        Some(tasks) => tasks.bind(py).get_item(event_loop).ok()??,
+        None => known.current_task.bind(py).call1((event_loop,)).ok()?,
+    };
     if task.is_none() {
         return None;
     }

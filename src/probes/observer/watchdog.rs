@@ -80,7 +80,7 @@ fn watch(stop: &Stop, looks: bool) {
         let mut known: HashMap<usize, Known> = HashMap::new();
         let mut again = SHORTEST;
         while !stop.is_due() {
-            let late = py.detach(|| wait_for_late(&stop, &mut known, &mut again));
+            let late = py.detach(|| wait_for_late(stop, &mut known, &mut again));
             for (observed, began) in late.iter().filter(|_| looks) {
                 // What cannot be looked at has no name; the loop must not be told.
                 let _ = look(py, observed, *began);
@@ -98,7 +98,11 @@ fn watch(stop: &Stop, looks: bool) {
 
 /// Looks until there is something late, or it is time to stop. That takes the thread no turn at the interpreter: whoever
 /// asks for one makes the thread that runs Python hand it over, in the middle of what it does.
-fn wait_for_late(stop: &Stop, known: &mut HashMap<usize, Known>, again: &mut Duration) -> Vec<Late> {
+fn wait_for_late(
+    stop: &Stop,
+    known: &mut HashMap<usize, Known>,
+    again: &mut Duration,
+) -> Vec<Late> {
     while !stop.is_due() {
         stop.sleep_until(Instant::now() + *again, || false);
         let found = find_late(known);

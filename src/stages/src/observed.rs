@@ -82,6 +82,7 @@ impl Poller {
             None => poll(cx),
         });
         self.recorder = installed.take();
+        self.wake = stamped.or(self.wake.take());
         match &mut self.recorder {
             Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
                 recorder.settle(now_ns());
@@ -110,7 +111,8 @@ impl Poller {
         }
     }
 
-    fn stamped(&mut self, inner: &Waker) -> (Arc<StampWaker>, Waker) {
+    /// A waker that stamps and wakes `inner`; whoever has polled with it keeps it for the next time.
+    fn stamped(&mut self, inner: &Waker) -> Stamped {
         let fits = |wake: &Stamped| wake.0.inner.will_wake(inner);
         let wake = self.wake.take().filter(fits).or_else(|| {
             // A thread that drives one operation after the other has the same waker every time.
@@ -118,16 +120,14 @@ impl Poller {
             spare.0.woken_at.store(0, Ordering::Relaxed);
             Some(spare)
         });
-        let wake = wake.unwrap_or_else(|| {
+        wake.unwrap_or_else(|| {
             let stamp = Arc::new(StampWaker {
                 inner: inner.clone(),
                 woken_at: AtomicU64::new(0),
             });
             let waker = Waker::from(stamp.clone());
             (stamp, waker)
-        });
-        self.wake = Some(wake.clone());
-        wake
+        })
     }
 
     /// The operation is over: the next one on this thread may use its waker again.
@@ -228,8 +228,7 @@ pin_project! {
 /// The unchanged future, when no operation is being recorded here.
 pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
     let started = current::with(|recorder| {
-        let slot = TrackSlot::default();
-        recorder.remember(slot.clone());
+        let slot = recorder.slot();
         let spawned = now_ns();
         (recorder.start_track(spawned), spawned, slot)
     });

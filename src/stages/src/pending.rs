@@ -196,7 +196,10 @@ mod tests {
             (any::<bool>(), any::<bool>()),
         );
         (stages, rest).prop_map(
-            |(stages, (node, wall, (target, outcome, detail), failed_in, (measured, shared_out)))| {
+            |(
+                stages,
+                (node, wall, (target, outcome, detail), failed_in, (measured, shared_out)),
+            )| {
                 let ended = Ended {
                     staged: stages.is_some(),
                     node: NodeId::from_index(node),

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::boundary::Boundary;
 use crate::caller::Caller;
 use crate::event::{Event, Stamped};
 use crate::facts::Facts;
@@ -89,9 +90,14 @@ struct Extra {
     /// Every task that was spawned, whether or not it is waited for.
     spawned: Vec<TrackSlot>,
     events: Option<Vec<Stamped>>,
-    /// The operation's own segments, and its critical path, once it has been closed and if it had tracks.
+    /// The operation's own segments, once it has been closed and if it had tracks.
     own: Vec<Segment>,
-    path: Vec<Segment>,
+    /// Then its critical path, too: what begins when, and at last the end.
+    path: Vec<Boundary>,
+    /// What tracks of earlier operations were made of. They end on another thread than they begin on; memory that is
+    /// taken on one and given back on another costs both.
+    idle_timelines: Vec<Timeline>,
+    idle_slots: Vec<TrackSlot>,
 }
 
 /// With more tracks, or segments, memory is not kept for the next operation.
@@ -101,14 +107,46 @@ const MOST_SEGMENTS_KEPT: usize = 256;
 impl Extra {
     /// Empty for another operation, if its memory is worth keeping.
     fn restart(mut self: Box<Self>) -> Option<Box<Self>> {
+        let segments = self.own.capacity().max(self.path.capacity());
+        let of_tracks = self.tracks.iter().map(|track| track.timeline.capacity());
         let small = self.tracks.capacity() <= MOST_TRACKS_KEPT
             && self.spawned.capacity() <= MOST_TRACKS_KEPT
-            && self.own.capacity().max(self.path.capacity()) <= MOST_SEGMENTS_KEPT;
-        self.tracks.clear();
-        self.spawned.clear();
+            && of_tracks.fold(segments, usize::max) <= MOST_SEGMENTS_KEPT;
+        if !small {
+            return None;
+        }
+        let tracks = self.tracks.drain(..);
+        self.idle_timelines
+            .extend(tracks.map(|track| track.timeline));
+        self.idle_timelines.truncate(MOST_TRACKS_KEPT);
+        let slots = self.spawned.drain(..);
+        self.idle_slots
+            .extend(slots.filter_map(|mut slot| slot.restart().then_some(slot)));
+        self.idle_slots.truncate(MOST_TRACKS_KEPT);
         self.events = None;
-        small.then_some(self)
+        Some(self)
     }
+
+    /// A timeline for a track.
+    fn timeline(&mut self, at: u64, stage: Stage) -> Timeline {
+        match self.idle_timelines.pop() {
+            Some(mut timeline) => {
+                timeline.restart(at, stage);
+                timeline
+            }
+            None => Timeline::start(at, stage),
+        }
+    }
+}
+
+/// What lies between the boundaries of an operation that started at `start`.
+fn segments_of(path: &[Boundary], start: u64) -> impl Iterator<Item = Segment> + '_ {
+    path.windows(2).map(move |pair| Segment {
+        stage: pair[0].stage(),
+        node: pair[0].node(),
+        start: start + pair[0].since_start(),
+        end: start + pair[1].since_start(),
+    })
 }
 
 impl Recorder {
@@ -160,12 +198,8 @@ impl Recorder {
     #[must_use]
     pub fn start_track(&mut self, at: u64) -> Self {
         self.keep_marks();
-        let mut track = Self::with(
-            self.id,
-            self.operation,
-            self.lane,
-            Timeline::start(at, Stage::WakeDelay),
-        );
+        let timeline = self.extra().timeline(at, Stage::WakeDelay);
+        let mut track = Self::with(self.id, self.operation, self.lane, timeline);
         if self
             .extra
             .as_ref()
@@ -422,9 +456,12 @@ impl Recorder {
         self.failed_in = Some(stage);
     }
 
-    /// Remembers a spawned task.
-    pub fn remember(&mut self, slot: TrackSlot) {
-        self.extra().spawned.push(slot);
+    /// Where a task that is about to be spawned leaves its record; it is remembered.
+    pub(crate) fn slot(&mut self) -> TrackSlot {
+        let extra = self.extra();
+        let slot = extra.idle_slots.pop().unwrap_or_default();
+        extra.spawned.push(slot.clone());
+        slot
     }
 
     /// The caller gave up while tasks were still running: what they wait for is what the
@@ -486,7 +523,8 @@ impl Recorder {
         if !extra.tracks.is_empty() {
             extra.own.clear();
             self.timeline.visit(|segment| extra.own.push(segment));
-            overlay(&extra.own, &extra.tracks, &mut extra.path);
+            let start = self.timeline.started();
+            overlay(&extra.own, &extra.tracks, start, &mut extra.path);
         }
     }
 
@@ -499,12 +537,20 @@ impl Recorder {
         simple.then(|| (self.timeline.sums(), self.node))
     }
 
+    /// The critical path of a closed operation that had tracks: what begins when, and at last the end.
+    #[inline]
+    #[must_use]
+    pub fn path(&self) -> Option<&[Boundary]> {
+        let extra = self.extra.as_deref()?;
+        (!extra.tracks.is_empty()).then_some(&*extra.path)
+    }
+
     /// Calls `visit` with the segments of a closed operation, on its critical path.
     #[inline]
     pub fn visit(&self, visit: impl FnMut(Segment)) {
-        match &self.extra {
-            Some(extra) if !extra.tracks.is_empty() => extra.path.iter().copied().for_each(visit),
-            _ => self.timeline.visit(visit),
+        match self.path() {
+            Some(path) => segments_of(path, self.timeline.started()).for_each(visit),
+            None => self.timeline.visit(visit),
         }
     }
 

@@ -110,6 +110,11 @@ impl Timeline {
         self.marks.push(self.last.packed(at));
     }
 
+    /// For how many marks there is memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.marks.capacity()
+    }
+
     /// Keeps no marks: for a timeline that has just started and whose order nobody will ask for.
     #[inline]
     pub fn keep_sums(&mut self) {

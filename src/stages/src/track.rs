@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::boundary::Boundary;
 use crate::event::Stamped;
 use crate::node::NodeId;
 use crate::table::Stage;
@@ -50,6 +51,18 @@ impl TrackSlot {
         self.0.track.lock().ok().and_then(|mut slot| slot.take())
     }
 
+    /// Makes it as new, for another task; `false` if somebody else has it still.
+    pub(crate) fn restart(&mut self) -> bool {
+        let Some(slot) = Arc::get_mut(&mut self.0) else {
+            return false;
+        };
+        *slot.waits_in.get_mut() = 0;
+        slot.track.get_mut().is_ok_and(|track| {
+            *track = None;
+            true
+        })
+    }
+
     /// The task has finished.
     pub(crate) fn put(&self, track: Track) {
         self.0.waits_in.store(0, Ordering::Relaxed);
@@ -72,20 +85,25 @@ impl TrackSlot {
     }
 }
 
-/// Lays the critical tracks over the operation's own segments, into `merged`.
-pub fn overlay(own: &[Segment], tracks: &[Track], merged: &mut Vec<Segment>) {
+/// Lays the critical tracks over the operation's own segments, into `merged`: what begins when, and at last the end.
+/// The operation started at `start`.
+pub fn overlay(own: &[Segment], tracks: &[Track], start: u64, merged: &mut Vec<Boundary>) {
     merged.clear();
+    let mut path = Path { start, merged };
     let mut position = 0;
     while position < own.len() {
-        if own[position].stage != Stage::FanIn {
-            merged.push(own[position]);
+        let segment = own[position];
+        if segment.stage != Stage::FanIn {
+            path.push(segment.stage, segment.node, segment.start);
             position += 1;
             continue;
         }
         let next = end_of_wait(own, position);
-        fill_wait(merged, own[position].start, own[next - 1].end, tracks);
+        path.fill_wait(segment.start, own[next - 1].end, tracks);
         position = next;
     }
+    let end = own.last().map_or(start, |last| last.end);
+    path.push(Stage::Unattributed, NodeId::NONE, end);
 }
 
 /// A wait goes on through wake-ups that found other tracks still running; it ends behind its
@@ -102,36 +120,63 @@ fn end_of_wait(own: &[Segment], first: usize) -> usize {
     end
 }
 
-fn fill_wait(merged: &mut Vec<Segment>, start: u64, end: u64, tracks: &[Track]) {
-    let critical = tracks
-        .iter()
-        .filter(|track| track.timeline.ended() > start && track.timeline.ended() <= end)
-        .max_by_key(|track| track.timeline.ended());
-    let mut cursor = start;
-    if let Some(track) = critical {
-        track.timeline.visit(|segment| {
-            let (from, to) = (segment.start.max(cursor), segment.end.min(end));
-            if to > from {
-                push_fan_in(merged, cursor, from);
-                merged.push(Segment {
-                    start: from,
-                    end: to,
-                    ..segment
-                });
-                cursor = to;
-            }
-        });
-    }
-    push_fan_in(merged, cursor, end);
+/// A critical path that is being made.
+struct Path<'a> {
+    start: u64,
+    merged: &'a mut Vec<Boundary>,
 }
 
-fn push_fan_in(merged: &mut Vec<Segment>, start: u64, end: u64) {
-    if end > start {
-        merged.push(Segment {
-            stage: Stage::FanIn,
-            node: NodeId::NONE,
-            start,
-            end,
-        });
+impl Path<'_> {
+    #[inline]
+    fn push(&mut self, stage: Stage, node: NodeId, at: u64) {
+        self.merged
+            .push(Boundary::new(at.saturating_sub(self.start), stage, node));
+    }
+
+    fn fill_wait(&mut self, start: u64, end: u64, tracks: &[Track]) {
+        let critical = tracks
+            .iter()
+            .filter(|track| track.timeline.ended() > start && track.timeline.ended() <= end)
+            .max_by_key(|track| track.timeline.ended());
+        let mut cursor = start;
+        if let Some(track) = critical {
+            track.timeline.visit(|segment| {
+                let (from, to) = (segment.start.max(cursor), segment.end.min(end));
+                if to > from {
+                    self.push_fan_in(cursor, from);
+                    self.push(segment.stage, segment.node, from);
+                    cursor = to;
+                }
+            });
+        }
+        self.push_fan_in(cursor, end);
+    }
+
+    fn push_fan_in(&mut self, from: u64, to: u64) {
+        if to > from {
+            self.push(Stage::FanIn, NodeId::NONE, from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_used_again_once_its_task_and_whoever_joins_it_are_gone() {
+        let mut kept = TrackSlot::default();
+        let of_task = kept.clone();
+        of_task.publish(Stage::NetworkWait, NodeId::NONE);
+        assert!(!kept.restart());
+        assert_eq!(
+            kept.unfinished(),
+            Some((Stage::NetworkWait, NodeId::NONE)),
+            "what is in use stays as it is"
+        );
+        drop(of_task);
+        assert!(kept.restart());
+        assert_eq!(kept.unfinished(), None);
+        assert!(kept.take().is_none());
     }
 }

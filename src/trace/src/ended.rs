@@ -172,10 +172,7 @@ impl Ended {
         self.folded = recorder.is_folded();
         self.clear();
         let start = ending.start;
-        let mut adding = Adding::to(&mut self.boundaries, start);
-        recorder.visit(|segment| adding.add(segment));
-        let (path, node) = adding.finish();
-        self.path = path;
+        let node = self.copy_path(recorder, start);
         self.node = match node {
             NodeId::NONE => recorder.node(),
             node => node,
@@ -197,6 +194,23 @@ impl Ended {
                 folded: track.timeline.is_folded(),
             });
         }
+    }
+
+    /// Copies the critical path. Returns the last node on it.
+    fn copy_path(&mut self, recorder: &Recorder, start: u64) -> NodeId {
+        let Some(path) = recorder.path() else {
+            let mut adding = Adding::to(&mut self.boundaries, start);
+            recorder.visit(|segment| adding.add(segment));
+            let (path, node) = adding.finish();
+            self.path = path;
+            return node;
+        };
+        self.boundaries.extend_from_slice(path);
+        self.path = (0, path.len() as u32);
+        let mut nodes = path.iter().rev().map(|boundary| boundary.node());
+        nodes
+            .find(|node| *node != NodeId::NONE)
+            .unwrap_or(NodeId::NONE)
     }
 
     /// Becomes what rows show of a conversion: an operation with one stage and little else.

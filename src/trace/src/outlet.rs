@@ -59,8 +59,7 @@ impl Load {
 
     /// One less.
     fn subtract(&self, bytes: usize) {
-        self.0
-            .fetch_sub(Loaded::of(1, bytes).0, Ordering::Relaxed);
+        self.0.fetch_sub(Loaded::of(1, bytes).0, Ordering::Relaxed);
     }
 }
 
@@ -72,6 +71,7 @@ pub struct Queue {
     waiting: SegQueue<Item>,
     load: Load,
     spare: ArrayQueue<Box<Ended>>,
+    spare_conversions: ArrayQueue<Box<Converted>>,
     dropped: AtomicU64,
     capacity: usize,
     /// So many have to wait for the thread to be woken.
@@ -89,6 +89,7 @@ impl Queue {
             waiting: SegQueue::new(),
             load: Load::default(),
             spare: ArrayQueue::new(capacity.min(MOST_KEPT)),
+            spare_conversions: ArrayQueue::new(capacity.min(MOST_KEPT)),
             dropped: AtomicU64::new(0),
             capacity,
             many: many.min(capacity.div_ceil(2)),
@@ -111,7 +112,14 @@ impl Queue {
     pub fn put_conversion(&self, converted: Converted) -> bool {
         let room = self.has_room();
         if room {
-            self.push(Item::Conversion(Box::new(converted)));
+            let copy = match self.spare_conversions.pop() {
+                Some(mut copy) => {
+                    *copy = converted;
+                    copy
+                }
+                None => Box::new(converted),
+            };
+            self.push(Item::Conversion(copy));
         }
         room
     }
@@ -142,14 +150,17 @@ impl Queue {
         Some(item)
     }
 
-    /// Gives back what is to be used again.
+    /// Gives back what is to be used again, with what it shares with others: those are counted where operations run,
+    /// and a count that two processors change travels between them for every operation.
     pub fn give_back(&self, item: Item) {
-        let Item::Operation(mut copy) = item else {
-            return;
-        };
-        if copy.bytes() <= MOST_KEPT_BYTES {
-            copy.caller = None;
-            let _ = self.spare.push(copy);
+        match item {
+            Item::Operation(copy) if copy.bytes() <= MOST_KEPT_BYTES => {
+                let _ = self.spare.push(copy);
+            }
+            Item::Operation(_) => {}
+            Item::Conversion(copy) => {
+                let _ = self.spare_conversions.push(copy);
+            }
         }
     }
 
@@ -179,8 +190,7 @@ impl Queue {
 
     /// The thread's: sleeps until there is much to do, it is asked to stop, or the time has passed.
     pub fn sleep(&self, at_most: Duration) {
-        self.calls
-            .sleep(at_most, || self.len() >= self.many);
+        self.calls.sleep(at_most, || self.len() >= self.many);
     }
 
     /// Starts a thread that empties it.
