@@ -1,9 +1,10 @@
 """``python -m benchmark.overhead``: measure what recording costs, print it, and write a result file.
 
 Blocks of one workload in every configuration alternate on one connected client, in random order within a round. A
-figure is the median over rounds of the paired difference or ratio, with a 95 % interval by bootstrap; off is measured
-twice, which shows what the machine's noise alone looks like. Instructions are counted in a run of their own. The exit
-status says only whether it was measured; the verdict lines say what came out.
+figure is the median over rounds of the paired difference or ratio, and of that the mean over several processes, with
+a 95 % interval by bootstrap; off is measured twice, which shows what the machine's noise alone looks like.
+Instructions are counted in a run of their own. The exit status says only whether it was measured; the verdict lines
+say what came out.
 """
 
 from __future__ import annotations
@@ -25,11 +26,19 @@ from benchmark.processes.places import ROOT
 from benchmark.processes.stamps import summary
 
 MINUTES = 10.0
+PROCESSES = 5
+"""Of each Python, one after the other."""
 _PATIENCE_SECONDS = 600
 
 
+def measure_all(python: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Measure with one Python, in several processes that share the time."""
+    share = {**job, "seconds": job["seconds"] / PROCESSES}
+    return results.together([measure(python, {**share, "seed": job["seed"] + place}) for place in range(PROCESSES)])
+
+
 def measure(python: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """Measure with one Python."""
+    """Measure with one process of one Python."""
     command = [str(python), "-m", "benchmark.overhead.measuring", json.dumps(job)]
     patience = _PATIENCE_SECONDS + 3 * job["seconds"]
     finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=patience)
@@ -74,7 +83,7 @@ def main() -> None:
                 continue
             seconds = arguments.minutes * 60 / len(pythons)
             job = {"hosts": hosts, "endpoint": endpoint, "seconds": seconds, "seed": arguments.seed}
-            measured.append(measure(python, job))
+            measured.append(measure_all(python, job))
     found = results.of(where, measured, counted)
     results.write(found, path)
     print(summary(found["stamp"]))

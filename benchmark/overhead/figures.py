@@ -1,4 +1,9 @@
-"""Paired figures: within a round, a configuration against off; over rounds, the median and an interval by bootstrap."""
+"""Paired figures: within a round, a configuration against off; over the rounds of a process, the median; over
+processes, the mean, with an interval by bootstrap.
+
+Where a process has its memory makes the same code a little faster or slower for as long as it runs, with something on
+as with nothing, and not by the same. Rounds of one process cannot show that, however many there are.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ Figures = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A median, and where it lies with 95 % confidence."""
+    """A median, or a mean of several processes' medians, and where it lies with 95 % confidence."""
 
     median: float
     low: float
@@ -30,19 +35,29 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def interval(samples: Sequence[float] | Figures) -> Interval:
-    """The median of samples; rounds are drawn anew with replacement to see how much it moves.
+def interval(samples: Sequence[float] | Figures, processes: Sequence[int] = ()) -> Interval:
+    """The median of samples, of which processes, and rounds of each, are drawn anew to see how much it moves.
+
+    Args:
+        samples: One process after the other.
+        processes: How many are of each; all are of one by default.
 
     Raises:
-        ValueError: There are no samples.
+        ValueError: There are no samples, or not as many as the processes have.
     """
     values = np.asarray(samples, dtype=np.float64)
     if not len(values):
         raise ValueError("there is no median of nothing")
-    drawn = np.random.default_rng(_SEED).choice(values, size=(DRAWS, len(values)))
+    sizes = list(processes) or [len(values)]
+    if sum(sizes) != len(values) or 0 in sizes:
+        raise ValueError(f"{len(values)} samples cannot be those of processes with {sizes}")
+    rng = np.random.default_rng(_SEED)
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    medians = np.stack([np.median(rng.choice(part, size=(DRAWS, len(part))), axis=1) for part in parts])
+    drawn = rng.integers(len(parts), size=(len(parts), DRAWS))
     outside = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.median(drawn, axis=1), [outside, 1 - outside])
-    return Interval(float(np.median(values)), float(low), float(high))
+    low, high = np.quantile(medians[drawn, np.arange(DRAWS)].mean(axis=0), [outside, 1 - outside])
+    return Interval(float(np.mean([np.median(part) for part in parts])), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -58,12 +73,17 @@ class Compared:
     cpu_ratio: Interval
 
 
-def compare(rounds: dict[str, list[list[int]]]) -> list[Compared]:
+def compare(rounds: dict[str, list[list[int]]], processes: Sequence[int] = ()) -> list[Compared]:
     """Compare every configuration with the mean of both offs of its round, and these with each other.
 
     Args:
         rounds: By configuration and round, what an operation took: wall time and processor time in nanoseconds.
+        processes: How many rounds each process has made.
     """
+
+    def of(samples: Figures) -> Interval:
+        return interval(samples, processes)
+
     taken = {name: np.asarray(blocks, dtype=np.float64) for name, blocks in rounds.items()}
     off = (taken[OFF.name] + taken[OFF_AGAIN.name]) / 2
     compared = []
@@ -73,11 +93,11 @@ def compare(rounds: dict[str, list[list[int]]]) -> list[Compared]:
         compared.append(
             Compared(
                 name,
-                wall_ns=interval(own[:, 0]),
-                difference_ns=interval(own[:, 0] - base[:, 0]),
-                ratio=interval(own[:, 0] / base[:, 0]),
-                cpu_difference_ns=interval(own[:, 1] - base[:, 1]),
-                cpu_ratio=interval(own[:, 1] / base[:, 1]),
+                wall_ns=of(own[:, 0]),
+                difference_ns=of(own[:, 0] - base[:, 0]),
+                ratio=of(own[:, 0] / base[:, 0]),
+                cpu_difference_ns=of(own[:, 1] - base[:, 1]),
+                cpu_ratio=of(own[:, 1] / base[:, 1]),
             )
         )
     return compared
@@ -85,8 +105,11 @@ def compare(rounds: dict[str, list[list[int]]]) -> list[Compared]:
 
 def of_cell(cell: dict[str, Any]) -> list[Compared]:
     """Compare every configuration of a workload, by the short rounds where those had it."""
-    short = {one.configuration: one for one in compare(cell["short_rounds"])} if "short_rounds" in cell else {}
-    return [short.get(one.configuration, one) for one in compare(cell["rounds"])]
+    compared = compare(cell["rounds"], cell.get("processes", ()))
+    if "short_rounds" not in cell:
+        return compared
+    short = {one.configuration: one for one in compare(cell["short_rounds"], cell.get("short_processes", ()))}
+    return [short.get(one.configuration, one) for one in compared]
 
 
 def rounds_of(cell: dict[str, Any], configuration: str) -> int:

@@ -27,7 +27,7 @@ def of(where: dict[str, Any], measured: list[dict[str, Any]], counted: list[dict
 
     Args:
         where: The stamp.
-        measured: What the processes of `measuring` have printed.
+        measured: What was measured with each Python.
         counted: What `counting` has counted.
     """
     return {
@@ -39,6 +39,28 @@ def of(where: dict[str, Any], measured: list[dict[str, Any]], counted: list[dict
         "pythons": [judged(one) for one in measured],
         "instructions": counted,
     }
+
+
+def together(processes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What several processes of one Python have measured, as one: their rounds one after the other.
+
+    Args:
+        processes: What the processes of `measuring` have printed, at least one.
+    """
+    first, last = processes[0], processes[-1]
+    cells = {name: _cell([process["cells"][name] for process in processes]) for name in first["cells"]}
+    return {**first, "load_average_after": last["load_average_after"], "cells": cells}
+
+
+def _cell(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """One workload, as all processes have measured it; how many operations a block has is the first one's affair."""
+    joined = dict(cells[0])
+    for rounds, processes in (("rounds", "processes"), ("short_rounds", "short_processes")):
+        if rounds in joined:
+            names = joined[rounds]
+            joined[processes] = [len(next(iter(cell[rounds].values()))) for cell in cells]
+            joined[rounds] = {name: [block for cell in cells for block in cell[rounds][name]] for name in names}
+    return joined
 
 
 def judged(measured: dict[str, Any]) -> dict[str, Any]:

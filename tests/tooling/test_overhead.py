@@ -5,9 +5,9 @@ import json
 import overhead_pages
 import pytest
 import write_performance_docs as writer
-from overhead_samples import ADDED_NS, OFF_NS, counted, measured, result_file, rounds
+from overhead_samples import ADDED_NS, OFF_NS, ROUNDS, counted, measured, result_file, rounds
 
-from benchmark.overhead import counting, figures, report, verdicts
+from benchmark.overhead import counting, figures, report, results, verdicts
 from benchmark.overhead.configurations import COUNTED
 from benchmark.overhead.workloads import CASES
 
@@ -39,6 +39,38 @@ def test_short_rounds_say_what_they_can():
     assert found["files"].cpu_difference_ns.median == 2 * ADDED_NS["files"]
     assert [figures.rounds_of(cell, name) for name in ("off", "stages", "files")] == [21, 21, 31]
     assert figures.of_cell({"operations": 10, "rounds": rounds()}) == figures.compare(rounds())
+
+
+def test_processes_count_alike_and_what_tells_them_apart_is_in_the_interval():
+    one, other = [100.0] * 10, [200.0] * 30
+    assert figures.interval(one, [10]) == figures.Interval(100, 100, 100)
+    assert figures.interval([*one, *other], [10, 30]) == figures.Interval(150, 100, 200)
+    many = figures.interval([*one, *other] * 8, [10, 30] * 8)
+    assert many.median == 150
+    assert 100 < many.low < 140 < 160 < many.high < 200
+    with pytest.raises(ValueError, match="3 samples"):
+        figures.interval([1.0, 2.0, 3.0], [1, 1])
+
+
+def test_rounds_of_several_processes_are_one_measurement():
+    short = {name: taken[:7] for name, taken in rounds().items()}
+    slower = {
+        name: [[wall + 50, cpu] for wall, cpu in taken] for name, taken in rounds({**ADDED_NS, "stages": 500}).items()
+    }
+    processes = [measured(**{"get-sync": found}) for found in (rounds(), slower, rounds())]
+    for process in processes:
+        process["cells"]["get-sync"]["short_rounds"] = short
+    processes[-1]["load_average_after"] = [9.0, 9.0, 9.0]
+    joined = results.together(processes)
+    assert joined["load_average_after"] == [9.0, 9.0, 9.0]
+    cell = joined["cells"]["get-sync"]
+    assert (cell["processes"], cell["short_processes"]) == ([ROUNDS] * 3, [7] * 3)
+    assert cell["rounds"]["files"][ROUNDS : 2 * ROUNDS] == slower["files"]
+    del cell["short_rounds"]
+    found = by_name(figures.of_cell(cell))["stages"]
+    assert found.cpu_difference_ns.median == pytest.approx((800 + 1000 + 800) / 3)
+    assert found.cpu_difference_ns.low == 800
+    assert found.cpu_difference_ns.high > 900
 
 
 def by_clock(case, compared, clock):
@@ -112,8 +144,8 @@ def test_instructions_are_what_one_more_operation_takes(tmp_path):
 
 
 def test_the_report_has_a_row_for_everything_and_says_every_verdict():
-    results = result_file([measured(**{"get-sync": rounds()})], [counted()])
-    text = "\n".join(report.lines(results))
+    found = result_file([measured(**{"get-sync": rounds()})], [counted()])
+    text = "\n".join(report.lines(found))
     for name in ADDED_NS:
         assert f"get-sync         {name} " in text
     assert "limit 600: within" in text

@@ -346,6 +346,31 @@ mod tests {
     }
 
     #[test]
+    fn conversions_are_used_again() {
+        let queue = Queue::new(4, 4);
+        let take = || match queue.take() {
+            Some(Item::Conversion(converted)) => Some(converted),
+            _ => None,
+        };
+        let put = |nanos| {
+            queue.put_conversion(Converted {
+                origin: Ended::default().origin,
+                start: 0,
+                nanos,
+                thread: None,
+            })
+        };
+        assert!(put(1));
+        let first = take().unwrap();
+        let address: *const Converted = &*first;
+        queue.give_back(Item::Conversion(first));
+        assert!(put(2));
+        let second = take().unwrap();
+        assert!(std::ptr::eq(&*second, address));
+        assert_eq!(second.nanos, 2);
+    }
+
+    #[test]
     fn a_full_queue_wakes_its_thread() {
         let queue = Arc::new(Queue::new(8, 8));
         let (seen, all) = std::sync::mpsc::channel();
