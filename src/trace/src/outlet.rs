@@ -51,10 +51,20 @@ impl Load {
         Loaded(self.0.load(Ordering::Relaxed))
     }
 
-    /// One more, which takes so much; how much there is with it.
-    fn add(&self, bytes: usize) -> Loaded {
-        let one = Loaded::of(1, bytes).0;
-        Loaded(self.0.fetch_add(one, Ordering::Relaxed) + one)
+    /// One more, which takes so much, unless there are as many as may be; how much there is with it.
+    fn add(&self, bytes: usize, capacity: usize) -> Option<Loaded> {
+        let mut before = self.get();
+        while before.number() < capacity {
+            let after = before.0 + Loaded::of(1, bytes).0;
+            let added =
+                self.0
+                    .compare_exchange_weak(before.0, after, Ordering::Relaxed, Ordering::Relaxed);
+            match added {
+                Ok(_) => return Some(Loaded(after)),
+                Err(meanwhile) => before = Loaded(meanwhile),
+            }
+        }
+        None
     }
 
     /// One less.
@@ -80,8 +90,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue for so many operations, whose thread is woken when `many` wait. Threads that put something in at the
-    /// same moment may find room for one each beyond that.
+    /// A queue for so many operations, whose thread is woken when `many` wait.
     #[must_use]
     pub fn new(capacity: usize, many: usize) -> Self {
         let capacity = capacity.max(1);
@@ -99,47 +108,56 @@ impl Queue {
 
     /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
     pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
-        let room = self.has_room();
-        if room {
-            let mut copy = self.spare.pop().unwrap_or_default();
-            fill(&mut copy);
-            self.push(Item::Operation(copy));
+        if !self.has_room() {
+            return false;
         }
-        room
+        let mut copy = self.spare.pop().unwrap_or_default();
+        fill(&mut copy);
+        self.push(Item::Operation(copy))
     }
 
     /// Puts in a conversion; `false` if there is no room.
     pub fn put_conversion(&self, converted: Converted) -> bool {
-        let room = self.has_room();
-        if room {
-            let copy = match self.spare_conversions.pop() {
-                Some(mut copy) => {
-                    *copy = converted;
-                    copy
-                }
-                None => Box::new(converted),
-            };
-            self.push(Item::Conversion(copy));
+        if !self.has_room() {
+            return false;
+        }
+        let copy = match self.spare_conversions.pop() {
+            Some(mut copy) => {
+                *copy = converted;
+                copy
+            }
+            None => Box::new(converted),
+        };
+        self.push(Item::Conversion(copy))
+    }
+
+    /// Whether there seems to be room, before anything is copied.
+    fn has_room(&self) -> bool {
+        let load = self.load.get();
+        let room = load.number() < self.capacity && load.bytes() <= MOST_BYTES;
+        if !room {
+            self.drop_one();
         }
         room
     }
 
-    fn has_room(&self) -> bool {
-        let load = self.load.get();
-        if load.number() >= self.capacity || load.bytes() > MOST_BYTES {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            self.calls.wake();
+    fn push(&self, item: Item) -> bool {
+        let Some(load) = self.load.add(item.bytes(), self.capacity) else {
+            // Others have taken the room meanwhile.
+            self.give_back(item);
+            self.drop_one();
             return false;
-        }
-        true
-    }
-
-    fn push(&self, item: Item) {
-        let load = self.load.add(item.bytes());
+        };
         self.waiting.push(item);
         if load.number() >= self.many {
             self.calls.wake();
         }
+        true
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.calls.wake();
     }
 
     /// Takes the oldest out.
@@ -343,6 +361,35 @@ mod tests {
         large.branches.reserve(10_000);
         queue.give_back(Item::Operation(large));
         assert!(queue.spare.is_empty());
+    }
+
+    #[test]
+    fn no_thread_finds_room_beyond_the_capacity() {
+        const CAPACITY: usize = 4;
+        const EACH: u64 = 20_000;
+        let queue = Queue::new(CAPACITY, CAPACITY);
+        let (put, taken, most) = std::thread::scope(|scope| {
+            let putting = || (0..EACH).filter(|_| queue.put(|_| {})).count() as u64;
+            let putting: Vec<_> = (0..4).map(|_| scope.spawn(putting)).collect();
+            let (mut taken, mut most) = (0, 0);
+            while putting.iter().any(|thread| !thread.is_finished()) || !queue.is_empty() {
+                most = most.max(queue.len());
+                if let Some(item) = queue.take() {
+                    taken += 1;
+                    queue.give_back(item);
+                }
+            }
+            let put: u64 = putting
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum();
+            (put, taken, most)
+        });
+        assert!(most <= CAPACITY, "{most} waited");
+        assert_eq!(
+            (put, put + queue.dropped(), queue.len()),
+            (taken, 4 * EACH, 0)
+        );
     }
 
     #[test]
