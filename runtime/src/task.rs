@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use aerospike_stages::clock::now_ns;
 use aerospike_stages::observed::{track, Apart, Task};
 use aerospike_stages::track::TrackSlot;
 use aerospike_stages::{attempts, current, Event, Stage};
@@ -73,14 +74,11 @@ where
     // The driver's futures are large, and each of the layers around them would move them once more.
     let future: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(whole(future));
     match track(replies::carry(future)) {
-        Ok((tracked, slot)) => {
-            current::note(Event::Spawned);
-            JoinHandle {
-                inner: place(tracked),
-                slot: Some(slot),
-                awaited: false,
-            }
-        }
+        Ok((tracked, slot)) => JoinHandle {
+            inner: place(tracked),
+            slot: Some(slot),
+            awaited: false,
+        },
         Err(future) => JoinHandle {
             inner: place(Apart::new(future)),
             slot: None,
@@ -137,16 +135,17 @@ impl<T> Future for JoinHandle<T> {
         }
         let polled = self.poll_inner(cx);
         if polled.is_pending() {
-            let waiting = current::with(|recorder| {
+            current::with(|recorder| {
                 recorder.still_waits_in(Stage::FanIn);
-                recorder.is_settled()
+                if !recorder.is_settled() {
+                    recorder.on(Event::JoinPending, now_ns());
+                }
             });
-            if waiting == Some(false) {
-                current::note(Event::JoinPending);
-            }
         } else if let Some(track) = self.slot.take().and_then(|slot| slot.take()) {
-            current::with(|recorder| recorder.adopt(track));
-            current::note(Event::JoinReady);
+            current::with(|recorder| {
+                recorder.adopt(track);
+                recorder.on(Event::JoinReady, now_ns());
+            });
         }
         polled.map(|ended| {
             attempts::join_task(ended.as_ref().ok().map(|(_, task)| task));

@@ -187,7 +187,7 @@ impl Bench {
             track_events: recorder
                 .tracks()
                 .iter()
-                .map(|track| plain(track.events.as_deref().unwrap_or_default()))
+                .map(|track| plain(track.events()))
                 .collect(),
             outside,
         }

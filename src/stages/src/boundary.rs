@@ -20,6 +20,21 @@ impl Boundary {
         Boundary(time | ((stage as u64) << 8) | node.index() as u64)
     }
 
+    /// Nothing begins any more.
+    #[inline]
+    #[must_use]
+    pub fn end(since_start: u64) -> Self {
+        Self::new(since_start, Stage::Unattributed, NodeId::NONE)
+    }
+
+    /// The same stage on the same node, beginning at another time.
+    #[inline]
+    #[must_use]
+    pub fn moved_to(self, since_start: u64) -> Self {
+        let time = since_start.min(Self::LONGEST) << 16;
+        Boundary(time | (self.0 & 0xffff))
+    }
+
     /// Nanoseconds after the operation's start.
     #[inline]
     #[must_use]
@@ -67,6 +82,8 @@ mod tests {
             prop_assert_eq!(boundary.since_start(), since_start);
             prop_assert_eq!(boundary.stage_index(), stage.index());
             prop_assert_eq!((boundary.stage(), boundary.node()), (stage, node));
+            let moved = boundary.moved_to(since_start / 2);
+            prop_assert_eq!(moved, Boundary::new(since_start / 2, stage, node));
         }
     }
 

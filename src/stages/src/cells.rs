@@ -173,12 +173,12 @@ impl Cells {
     /// Gives nodes their share of the time; all of it by stage.
     fn add_segments(&self, recorder: &Recorder) -> [u64; Stage::COUNT] {
         let mut stages = [0; Stage::COUNT];
-        recorder.visit(|segment| {
-            let nanos = segment.end - segment.start;
-            stages[segment.stage.index()] += nanos;
-            if segment.node != NodeId::NONE {
-                let sums = self.nodes[segment.node.index()].get_or_init(Box::default);
-                bump(&sums[segment.stage.index()], nanos);
+        recorder.pieces(|from, until| {
+            let (stage, nanos) = (from.stage_index(), until - from.since_start());
+            stages[stage] += nanos;
+            if from.node() != NodeId::NONE {
+                let sums = self.nodes[from.node().index()].get_or_init(Box::default);
+                bump(&sums[stage], nanos);
             }
         });
         stages

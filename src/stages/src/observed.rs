@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::attempts::{Attempts, EndedTask};
 use crate::clock::now_ns;
 use crate::collector;
-use crate::current;
+use crate::current::{self, Installed};
 use crate::event::Event;
 use crate::facts::End;
 use crate::operation::Lane;
@@ -63,13 +63,25 @@ impl Poller {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Some(mut recorder) = self.recorder.take() else {
+        let Some(polling) = self.begin(cx.waker()) else {
             return self.attempts.scope(|| poll(cx));
         };
+        let outcome = self.attempts.scope(|| match &polling.stamped {
+            Some((_, waker)) => poll(&mut Context::from_waker(waker)),
+            None => poll(cx),
+        });
+        self.end(polling, outcome.is_ready());
+        outcome
+    }
+
+    /// What comes before every poll, whatever the future is: one piece of code for operations and tracks.
+    #[inline(never)]
+    fn begin(&mut self, waker: &Waker) -> Option<Polling> {
+        let mut recorder = self.recorder.take()?;
         let driven = current::due_since();
         let stamped = match driven {
             Some(_) => None,
-            None => Some(self.stamped(cx.waker())),
+            None => Some(self.stamped(waker)),
         };
         let woken = match &stamped {
             Some((stamp, _)) => stamp.woken_at.swap(0, Ordering::AcqRel),
@@ -77,22 +89,25 @@ impl Poller {
         };
         self.resume(&mut recorder, woken, driven.is_some());
         let installed = current::install(recorder);
-        let outcome = self.attempts.scope(|| match &stamped {
-            Some((_, waker)) => poll(&mut Context::from_waker(waker)),
-            None => poll(cx),
-        });
-        self.recorder = installed.take();
-        self.wake = stamped.or(self.wake.take());
-        match &mut self.recorder {
-            Some(recorder) if outcome.is_pending() && !recorder.is_settled() => {
-                recorder.settle(now_ns());
+        Some(Polling { installed, stamped })
+    }
+
+    /// What comes after it.
+    #[inline(never)]
+    fn end(&mut self, polling: Polling, ready: bool) {
+        self.recorder = polling.installed.take();
+        self.wake = polling.stamped.or(self.wake.take());
+        let Some(recorder) = &mut self.recorder else {
+            return;
+        };
+        if ready {
+            recorder.merge_tracks();
+            if recorder.origin().lane == Lane::Sync {
+                self.retire();
             }
-            Some(recorder) if outcome.is_ready() && recorder.origin().lane == Lane::Sync => {
-                self.retire()
-            }
-            _ => {}
+        } else if !recorder.is_settled() {
+            recorder.settle(now_ns());
         }
-        outcome
     }
 
     fn resume(&mut self, recorder: &mut Recorder, woken: u64, driven: bool) {
@@ -139,6 +154,12 @@ impl Poller {
 }
 
 type Stamped = (Arc<StampWaker>, Waker);
+
+/// A poll that goes on.
+struct Polling {
+    installed: Installed,
+    stamped: Option<Stamped>,
+}
 
 thread_local! {
     static SPARE: Cell<Option<Stamped>> = const { Cell::new(None) };
@@ -230,13 +251,15 @@ pub fn track<F: Future>(future: F) -> Result<(Tracked<F>, TrackSlot), F> {
     let started = current::with(|recorder| {
         let slot = recorder.slot();
         let spawned = now_ns();
-        (recorder.start_track(spawned), spawned, slot)
+        let track = recorder.start_track(spawned);
+        recorder.on(Event::Spawned, spawned);
+        (track, spawned, slot)
     });
     match started {
         Some((recorder, spawned, slot)) => Ok((
             Tracked {
                 future,
-                poller: Poller::new(Some(Box::new(recorder))),
+                poller: Poller::new(Some(recorder)),
                 spawned,
                 slot: slot.clone(),
             },

@@ -62,9 +62,7 @@ pub struct GilWait {
 /// Records one operation, or one of its tracks.
 #[derive(Debug)]
 pub struct Recorder {
-    id: u64,
-    operation: Operation,
-    lane: Lane,
+    origin: Origin,
     timeline: Timeline,
     node: NodeId,
     several_nodes: bool,
@@ -87,86 +85,84 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Extra {
     tracks: Vec<Track>,
+    /// The operation's timeline shows the critical ones of them.
+    merged: bool,
+    /// What it showed before.
+    own: Vec<Boundary>,
     /// Every task that was spawned, whether or not it is waited for.
     spawned: Vec<TrackSlot>,
     events: Option<Vec<Stamped>>,
-    /// The operation's own segments, once it has been closed and if it had tracks.
-    own: Vec<Segment>,
-    /// Then its critical path, too: what begins when, and at last the end.
-    path: Vec<Boundary>,
-    /// What tracks of earlier operations were made of. They end on another thread than they begin on; memory that is
+    /// What recorded tracks of earlier operations. They end on another thread than they begin on; memory that is
     /// taken on one and given back on another costs both.
-    idle_timelines: Vec<Timeline>,
+    #[expect(
+        clippy::vec_box,
+        reason = "the box is what is handed on, so that a recorder never moves"
+    )]
+    idle: Vec<Box<Recorder>>,
     idle_slots: Vec<TrackSlot>,
 }
 
-/// With more tracks, or segments, memory is not kept for the next operation.
+/// With more tracks, or marks in one, memory is not kept for the next operation.
 const MOST_TRACKS_KEPT: usize = 16;
-const MOST_SEGMENTS_KEPT: usize = 256;
+const MOST_MARKS_KEPT: usize = 256;
 
 impl Extra {
     /// Empty for another operation, if its memory is worth keeping.
     fn restart(mut self: Box<Self>) -> Option<Box<Self>> {
-        let segments = self.own.capacity().max(self.path.capacity());
-        let of_tracks = self.tracks.iter().map(|track| track.timeline.capacity());
-        let small = self.tracks.capacity() <= MOST_TRACKS_KEPT
+        let mut of_tracks = self.tracks.iter().map(|track| track.timeline().capacity());
+        let small = self.own.capacity() <= MOST_MARKS_KEPT
+            && self.tracks.capacity() <= MOST_TRACKS_KEPT
             && self.spawned.capacity() <= MOST_TRACKS_KEPT
-            && of_tracks.fold(segments, usize::max) <= MOST_SEGMENTS_KEPT;
+            && of_tracks.all(|capacity| capacity <= MOST_MARKS_KEPT);
         if !small {
             return None;
         }
-        let tracks = self.tracks.drain(..);
-        self.idle_timelines
-            .extend(tracks.map(|track| track.timeline));
-        self.idle_timelines.truncate(MOST_TRACKS_KEPT);
+        self.idle
+            .extend(self.tracks.drain(..).map(Track::into_recorder));
+        self.idle.truncate(MOST_TRACKS_KEPT);
         let slots = self.spawned.drain(..);
         self.idle_slots
             .extend(slots.filter_map(|mut slot| slot.restart().then_some(slot)));
         self.idle_slots.truncate(MOST_TRACKS_KEPT);
+        self.merged = false;
         self.events = None;
         Some(self)
     }
-
-    /// A timeline for a track.
-    fn timeline(&mut self, at: u64, stage: Stage) -> Timeline {
-        match self.idle_timelines.pop() {
-            Some(mut timeline) => {
-                timeline.restart(at, stage);
-                timeline
-            }
-            None => Timeline::start(at, stage),
-        }
-    }
-}
-
-/// What lies between the boundaries of an operation that started at `start`.
-fn segments_of(path: &[Boundary], start: u64) -> impl Iterator<Item = Segment> + '_ {
-    path.windows(2).map(move |pair| Segment {
-        stage: pair[0].stage(),
-        node: pair[0].node(),
-        start: start + pair[0].since_start(),
-        end: start + pair[1].since_start(),
-    })
 }
 
 impl Recorder {
     /// Starts recording at the moment the method is entered.
     #[must_use]
     pub fn start(operation: Operation, lane: Lane, at: u64) -> Self {
+        let id = next_operation_id();
         Self::with(
-            next_operation_id(),
-            operation,
-            lane,
-            Timeline::start(at, Stage::KeyParse),
+            Origin {
+                id,
+                operation,
+                lane,
+            },
+            at,
+            Stage::KeyParse,
         )
     }
 
     /// Starts over with another operation, keeping the memory.
     pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
-        self.timeline.restart(at, Stage::KeyParse);
-        self.id = next_operation_id();
-        self.operation = operation;
-        self.lane = lane;
+        let id = next_operation_id();
+        self.restart_with(
+            Origin {
+                id,
+                operation,
+                lane,
+            },
+            at,
+            Stage::KeyParse,
+        );
+    }
+
+    fn restart_with(&mut self, origin: Origin, at: u64, stage: Stage) {
+        self.timeline.restart(at, stage);
+        self.origin = origin;
         self.node = NodeId::NONE;
         self.several_nodes = false;
         self.waits_in = None;
@@ -196,26 +192,27 @@ impl Recorder {
 
     /// Starts a track: a task that the operation spawned.
     #[must_use]
-    pub fn start_track(&mut self, at: u64) -> Self {
+    pub fn start_track(&mut self, at: u64) -> Box<Self> {
         self.keep_marks();
-        let timeline = self.extra().timeline(at, Stage::WakeDelay);
-        let mut track = Self::with(self.id, self.operation, self.lane, timeline);
-        if self
-            .extra
-            .as_ref()
-            .is_some_and(|extra| extra.events.is_some())
-        {
+        let origin = self.origin;
+        let extra = self.extra();
+        let mut track = match extra.idle.pop() {
+            Some(mut track) => {
+                track.restart_with(origin, at, Stage::WakeDelay);
+                track
+            }
+            None => Box::new(Self::with(origin, at, Stage::WakeDelay)),
+        };
+        if extra.events.is_some() {
             track.keep_events();
         }
         track
     }
 
-    fn with(id: u64, operation: Operation, lane: Lane, timeline: Timeline) -> Self {
+    fn with(origin: Origin, at: u64, stage: Stage) -> Self {
         Recorder {
-            id,
-            operation,
-            lane,
-            timeline,
+            origin,
+            timeline: Timeline::start(at, stage),
             node: NodeId::NONE,
             several_nodes: false,
             waits_in: None,
@@ -245,11 +242,19 @@ impl Recorder {
     /// Which operation this is.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        Origin {
-            id: self.id,
-            operation: self.operation,
-            lane: self.lane,
-        }
+        self.origin
+    }
+
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn failed_in(&self) -> Option<Stage> {
+        self.failed_in
     }
 
     /// The stage that is running.
@@ -297,8 +302,8 @@ impl Recorder {
         self.timeline.enter(stage, node, at);
     }
 
-    /// What the driver did. Whoever reports it knows which event it is: what is left of the match there is one call.
-    #[inline(always)]
+    /// What the driver did. One piece of code for all who report it, as [`crate::current::note`] explains.
+    #[inline(never)]
     pub fn on(&mut self, event: Event, at: u64) {
         if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
             events.push(Stamped { event, at });
@@ -480,24 +485,32 @@ impl Recorder {
 
     /// Takes over what a joined task recorded.
     pub fn adopt(&mut self, track: Track) {
-        self.attempts += track.attempts;
-        self.facts.bytes_sent += track.bytes_sent;
-        self.facts.bytes_received += track.bytes_received;
-        self.extra().tracks.push(track);
+        self.attempts += track.attempts();
+        self.facts.bytes_sent += track.facts().bytes_sent;
+        self.facts.bytes_received += track.facts().bytes_received;
+        let extra = self.extra();
+        extra.tracks.push(track);
+        extra.merged = false;
+    }
+
+    /// Puts the critical tracks in place of the waits for them, once the last of these is over. The thread that has joined
+    /// them does so: to it they are at hand, and the one that ends the operation has to fetch little more than the result.
+    pub(crate) fn merge_tracks(&mut self) {
+        let Some(extra) = &mut self.extra else { return };
+        let goes_on = self.timeline.stage() == Stage::FanIn && !self.timeline.has_ended();
+        if extra.tracks.is_empty() || extra.merged || goes_on {
+            return;
+        }
+        overlay(&self.timeline, &extra.tracks, &mut extra.own);
+        self.timeline.replace(&mut extra.own);
+        extra.merged = true;
     }
 
     /// Ends a track.
     #[must_use]
-    pub fn into_track(mut self, at: u64) -> Track {
+    pub fn into_track(mut self: Box<Self>, at: u64) -> Track {
         self.timeline.finish(at);
-        Track {
-            timeline: self.timeline,
-            attempts: self.attempts,
-            bytes_sent: self.facts.bytes_sent,
-            bytes_received: self.facts.bytes_received,
-            failed_in: self.failed_in,
-            events: self.extra.and_then(|extra| extra.events),
-        }
+        Track::of(self)
     }
 
     /// Ends the operation.
@@ -508,23 +521,13 @@ impl Recorder {
         }
         let last = self.stage();
         self.timeline.finish(at);
-        self.find_path();
+        self.merge_tracks();
         Ending {
             outcome,
             failed_in: (outcome != Outcome::Ok).then(|| self.failure_stage(last)),
             start: self.timeline.started(),
             wall: self.timeline.ended() - self.timeline.started(),
             attempts: self.attempts,
-        }
-    }
-
-    fn find_path(&mut self) {
-        let Some(extra) = &mut self.extra else { return };
-        if !extra.tracks.is_empty() {
-            extra.own.clear();
-            self.timeline.visit(|segment| extra.own.push(segment));
-            let start = self.timeline.started();
-            overlay(&extra.own, &extra.tracks, start, &mut extra.path);
         }
     }
 
@@ -537,27 +540,27 @@ impl Recorder {
         simple.then(|| (self.timeline.sums(), self.node))
     }
 
-    /// The critical path of a closed operation that had tracks: what begins when, and at last the end.
+    /// Calls `visit` with what a closed operation did on its critical path: what begins when after its start, and until
+    /// when it lasts.
     #[inline]
-    #[must_use]
-    pub fn path(&self) -> Option<&[Boundary]> {
-        let extra = self.extra.as_deref()?;
-        (!extra.tracks.is_empty()).then_some(&*extra.path)
+    pub fn pieces(&self, visit: impl FnMut(Boundary, u64)) {
+        self.timeline.pieces(visit);
     }
 
-    /// Calls `visit` with the segments of a closed operation, on its critical path.
+    /// As [`Recorder::pieces`], with segments.
     #[inline]
     pub fn visit(&self, visit: impl FnMut(Segment)) {
-        match self.path() {
-            Some(path) => segments_of(path, self.timeline.started()).for_each(visit),
-            None => self.timeline.visit(visit),
-        }
+        self.timeline.visit(visit);
     }
 
     /// Whether there were more segments than are kept, so that those of a closed operation tell sums and no order.
     #[must_use]
     pub fn is_folded(&self) -> bool {
-        let of_tracks = || self.tracks().iter().any(|track| track.timeline.is_folded());
+        let of_tracks = || {
+            self.tracks()
+                .iter()
+                .any(|track| track.timeline().is_folded())
+        };
         self.timeline.is_folded() || of_tracks()
     }
 
@@ -571,7 +574,7 @@ impl Recorder {
     }
 
     fn failure_stage(&self, last: Stage) -> Stage {
-        let of_tracks = || self.tracks().iter().rev().find_map(|track| track.failed_in);
+        let of_tracks = || self.tracks().iter().rev().find_map(Track::failed_in);
         self.failed_in.or_else(of_tracks).unwrap_or(last)
     }
 }

@@ -25,15 +25,6 @@ impl Mark {
     fn packed(self, start: u64) -> Boundary {
         Boundary::new(self.at - start, self.stage, self.node)
     }
-
-    #[inline]
-    fn unpacked(boundary: Boundary, start: u64) -> Self {
-        Mark {
-            at: start + boundary.since_start(),
-            stage: boundary.stage(),
-            node: boundary.node(),
-        }
-    }
 }
 
 /// A stage with its boundaries.
@@ -47,6 +38,19 @@ pub struct Segment {
     pub start: u64,
     /// First nanosecond after it.
     pub end: u64,
+}
+
+impl Segment {
+    /// A piece of an operation that started at `start`.
+    #[inline]
+    pub(crate) fn between(start: u64, from: Boundary, until: u64) -> Self {
+        Segment {
+            stage: from.stage(),
+            node: from.node(),
+            start: start + from.since_start(),
+            end: start + until,
+        }
+    }
 }
 
 /// After this many marks a timeline keeps sums only: a reply of many thousand segments must not
@@ -65,6 +69,7 @@ pub struct Timeline {
     sums: [u64; Stage::COUNT],
     /// The marks were made from sums: they do not tell an order.
     from_sums: bool,
+    /// The end is among them once nothing is folded and there is one.
     marks: Vec<Boundary>,
 }
 
@@ -213,18 +218,27 @@ impl Timeline {
         if self.end.is_some() {
             return;
         }
-        let at = at.max(self.last.at);
-        self.end = Some(at);
         if self.folded_from.is_some() {
+            let at = at.max(self.last.at);
             self.sums[self.last.stage.index()] += at - self.last.at;
             self.last.at = at;
+            self.end = Some(at);
+            return;
         }
+        let at = at.min(self.start + Boundary::LONGEST).max(self.last.at);
+        self.marks.push(Boundary::end(at - self.start));
+        self.end = Some(at);
     }
 
     /// Whether some of its time has no marks, or its marks tell no order.
     #[must_use]
     pub fn is_folded(&self) -> bool {
         self.folded_from.is_some() || self.from_sums
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
     }
 
     /// When the timeline ended; its last mark while it has not.
@@ -248,62 +262,69 @@ impl Timeline {
             Some(_) => self.sums,
             None => [0; Stage::COUNT],
         };
-        for pair in self.marks.windows(2) {
-            sums[pair[0].stage_index()] += pair[1].since_start() - pair[0].since_start();
-        }
-        // The time of the last mark is among what is folded, if anything is.
-        sums[self.last.stage.index()] += self.ended() - self.last.at;
+        self.visit_marks(|from, until| sums[from.stage_index()] += until - from.since_start());
         sums
     }
 
-    /// Calls `visit` with the segments in order, zero-length ones left out. Folded time follows as
-    /// one segment per stage, laid end to end, so the whole stays a partition.
+    /// Calls `visit` with what begins when, and until when it lasts, in order and after the start; what takes no time is
+    /// left out. Folded time follows as one piece per stage, laid end to end, so the whole stays a partition.
     #[inline]
-    pub fn visit(&self, mut visit: impl FnMut(Segment)) {
-        let end_of_marks = self.folded_from.unwrap_or(self.ended());
-        let mut open: Option<Mark> = None;
-        let mut close = |mark: Mark, end: u64| {
-            if end > mark.at {
-                visit(Segment {
-                    stage: mark.stage,
-                    node: mark.node,
-                    start: mark.at,
-                    end,
-                });
-            }
-        };
-        for mark in self
-            .marks
-            .iter()
-            .map(|mark| Mark::unpacked(*mark, self.start))
-        {
-            if let Some(before) = open.replace(mark) {
-                close(before, mark.at);
-            }
-        }
-        if let Some(last) = open {
-            close(last, end_of_marks);
-        }
-        if let Some(from) = self.folded_from {
-            self.visit_folded(from, visit);
+    pub fn pieces(&self, mut visit: impl FnMut(Boundary, u64)) {
+        self.visit_marks(&mut visit);
+        if self.folded_from.is_some() {
+            self.visit_folded(visit);
         }
     }
 
-    fn visit_folded(&self, from: u64, mut visit: impl FnMut(Segment)) {
-        let mut start = from;
-        for stage in Stage::ALL
-            .into_iter()
-            .filter(|stage| self.sums[stage.index()] > 0)
-        {
-            let end = start + self.sums[stage.index()];
-            visit(Segment {
-                stage,
-                node: self.last.node.during(stage),
-                start,
-                end,
-            });
-            start = end;
+    /// The time of the last mark, if that is not the end, is among what is folded.
+    #[inline]
+    fn visit_marks(&self, mut visit: impl FnMut(Boundary, u64)) {
+        for pair in self.marks.windows(2) {
+            let until = pair[1].since_start();
+            if until > pair[0].since_start() {
+                visit(pair[0], until);
+            }
         }
+    }
+
+    fn visit_folded(&self, mut visit: impl FnMut(Boundary, u64)) {
+        let mut from = self.folded_from.unwrap_or(self.start) - self.start;
+        for stage in Stage::ALL {
+            let nanos = self.sums[stage.index()];
+            if nanos > 0 {
+                let until = from.saturating_add(nanos);
+                let node = self.last.node.during(stage);
+                visit(Boundary::new(from, stage, node), until);
+                from = until;
+            }
+        }
+    }
+
+    /// Calls `visit` with the segments in order, as [`Timeline::pieces`] tells them.
+    #[inline]
+    pub fn visit(&self, mut visit: impl FnMut(Segment)) {
+        self.pieces(|from, until| visit(Segment::between(self.start, from, until)));
+    }
+
+    /// What begins when, and at last the end if there is one: as one list to look ahead in.
+    pub(crate) fn boundaries(&self) -> Cow<'_, [Boundary]> {
+        if self.folded_from.is_none() {
+            return Cow::Borrowed(&self.marks);
+        }
+        let mut all = Vec::with_capacity(self.marks.len() + Stage::COUNT + 1);
+        self.pieces(|from, _| all.push(from));
+        all.push(match self.end {
+            Some(end) => Boundary::end(end - self.start),
+            None => self.last.packed(self.start),
+        });
+        Cow::Owned(all)
+    }
+
+    /// Has other boundaries than its own from now on, of the same time and up to the same stage that is running or the
+    /// same end; `boundaries` has its own then.
+    pub(crate) fn replace(&mut self, boundaries: &mut Vec<Boundary>) {
+        std::mem::swap(&mut self.marks, boundaries);
+        self.from_sums |= self.folded_from.take().is_some();
     }
 
     /// The segments in order.
@@ -358,9 +379,9 @@ mod tests {
         timeline.enter(Stage::ToDict, NodeId::NONE, u64::MAX);
         timeline.finish(u64::MAX);
         let segments = timeline.segments();
+        assert_eq!(segments.len(), 1);
         assert_eq!(segments[0].end, 50 + Boundary::LONGEST);
-        assert_eq!(segments[1].stage, Stage::ToDict);
-        assert_eq!(segments[1].start, segments[0].end);
+        assert_eq!(timeline.ended(), segments[0].end);
     }
 
     #[test]

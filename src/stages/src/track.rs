@@ -10,25 +10,56 @@ use std::sync::{Arc, Mutex};
 
 use crate::boundary::Boundary;
 use crate::event::Stamped;
+use crate::facts::Facts;
 use crate::node::NodeId;
+use crate::recorder::Recorder;
 use crate::table::Stage;
-use crate::timeline::{Segment, Timeline};
+use crate::timeline::Timeline;
 
-/// What one joined task recorded.
-#[derive(Debug, Clone)]
-pub struct Track {
+/// What one joined task recorded: its recorder, ended. The task hands it over as it is, and another track of a later
+/// operation may use it again.
+#[derive(Debug)]
+pub struct Track(Box<Recorder>);
+
+impl Track {
+    pub(crate) fn of(ended: Box<Recorder>) -> Self {
+        Track(ended)
+    }
+
+    pub(crate) fn into_recorder(self) -> Box<Recorder> {
+        self.0
+    }
+
     /// Its own partition, from being spawned to finishing.
-    pub timeline: Timeline,
+    #[inline]
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        self.0.timeline()
+    }
+
     /// How many connections it checked out.
-    pub attempts: u32,
-    /// Bytes that went to the node.
-    pub bytes_sent: u64,
-    /// Bytes that came back.
-    pub bytes_received: u64,
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts()
+    }
+
+    /// Bytes that went to the node and came back are among them.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
     /// The stage in which it failed, if it did.
-    pub failed_in: Option<Stage>,
+    #[must_use]
+    pub fn failed_in(&self) -> Option<Stage> {
+        self.0.failed_in()
+    }
+
     /// Its events, where they are kept.
-    pub events: Option<Vec<Stamped>>,
+    #[must_use]
+    pub fn events(&self) -> &[Stamped] {
+        self.0.events()
+    }
 }
 
 /// What a running task shows to the operation that spawned it.
@@ -85,33 +116,44 @@ impl TrackSlot {
     }
 }
 
-/// Lays the critical tracks over the operation's own segments, into `merged`: what begins when, and at last the end.
-/// The operation started at `start`.
-pub fn overlay(own: &[Segment], tracks: &[Track], start: u64, merged: &mut Vec<Boundary>) {
+/// Lays the critical tracks over an operation's own timeline: what then begins when after its start, and the end if it has
+/// ended. A wait that goes on is left as it is.
+pub(crate) fn overlay(own: &Timeline, tracks: &[Track], merged: &mut Vec<Boundary>) {
     merged.clear();
-    let mut path = Path { start, merged };
+    let boundaries = &*own.boundaries();
+    let mut path = Path {
+        start: own.started(),
+        merged,
+    };
     let mut position = 0;
-    while position < own.len() {
-        let segment = own[position];
-        if segment.stage != Stage::FanIn {
-            path.push(segment.stage, segment.node, segment.start);
+    while let [from, next, ..] = boundaries[position..] {
+        let until = next.since_start();
+        if !is(from, Stage::FanIn) {
+            path.push(from, until);
             position += 1;
             continue;
         }
-        let next = end_of_wait(own, position);
-        path.fill_wait(segment.start, own[next - 1].end, tracks);
-        position = next;
+        position = end_of_wait(boundaries, position);
+        let until = boundaries[position].since_start();
+        path.fill_wait(from.since_start(), until, tracks);
     }
-    let end = own.last().map_or(start, |last| last.end);
-    path.push(Stage::Unattributed, NodeId::NONE, end);
+    merged.extend(boundaries.last());
+}
+
+#[inline]
+fn is(boundary: Boundary, stage: Stage) -> bool {
+    boundary.stage_index() == stage.index()
 }
 
 /// A wait goes on through wake-ups that found other tracks still running; it ends behind its
-/// last `fan_in` segment.
-fn end_of_wait(own: &[Segment], first: usize) -> usize {
+/// last `fan_in`.
+fn end_of_wait(own: &[Boundary], first: usize) -> usize {
     let mut end = first + 1;
-    for (position, segment) in own.iter().enumerate().skip(first + 1) {
-        match segment.stage {
+    for (position, pair) in own.windows(2).enumerate().skip(end) {
+        if pair[0].since_start() == pair[1].since_start() {
+            continue;
+        }
+        match pair[0].stage() {
             Stage::FanIn => end = position + 1,
             Stage::WakeDelay | Stage::Decode => {}
             _ => break,
@@ -122,46 +164,146 @@ fn end_of_wait(own: &[Segment], first: usize) -> usize {
 
 /// A critical path that is being made.
 struct Path<'a> {
+    /// Of the operation.
     start: u64,
     merged: &'a mut Vec<Boundary>,
 }
 
 impl Path<'_> {
     #[inline]
-    fn push(&mut self, stage: Stage, node: NodeId, at: u64) {
-        self.merged
-            .push(Boundary::new(at.saturating_sub(self.start), stage, node));
+    fn push(&mut self, from: Boundary, until: u64) {
+        if until > from.since_start() {
+            self.merged.push(from);
+        }
     }
 
     fn fill_wait(&mut self, start: u64, end: u64, tracks: &[Track]) {
+        let since_start = |at: u64| at.saturating_sub(self.start);
+        let ended = |track: &&Track| since_start(track.timeline().ended());
         let critical = tracks
             .iter()
-            .filter(|track| track.timeline.ended() > start && track.timeline.ended() <= end)
-            .max_by_key(|track| track.timeline.ended());
+            .filter(|track| ended(track) > start && ended(track) <= end)
+            .max_by_key(ended);
         let mut cursor = start;
         if let Some(track) = critical {
-            track.timeline.visit(|segment| {
-                let (from, to) = (segment.start.max(cursor), segment.end.min(end));
-                if to > from {
-                    self.push_fan_in(cursor, from);
-                    self.push(segment.stage, segment.node, from);
-                    cursor = to;
+            let began = track.timeline().started();
+            track.timeline().pieces(|piece, until| {
+                let from = (began + piece.since_start()).saturating_sub(self.start);
+                let until = (began + until).saturating_sub(self.start);
+                let (from, until) = (from.max(cursor), until.min(end));
+                if until > from {
+                    self.fan_in(cursor, from);
+                    self.push(piece.moved_to(from), until);
+                    cursor = until;
                 }
             });
         }
-        self.push_fan_in(cursor, end);
+        self.fan_in(cursor, end);
     }
 
-    fn push_fan_in(&mut self, from: u64, to: u64) {
-        if to > from {
-            self.push(Stage::FanIn, NodeId::NONE, from);
-        }
+    fn fan_in(&mut self, from: u64, until: u64) {
+        self.push(Boundary::new(from, Stage::FanIn, NodeId::NONE), until);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::operation::{Lane, Operation, Outcome};
+    use crate::timeline::MAX_MARKS;
+
+    fn recorder(at: u64) -> Box<Recorder> {
+        Box::new(Recorder::start(Operation::BatchRead, Lane::Sync, at))
+    }
+
+    #[test]
+    fn a_folded_operation_keeps_every_nanosecond_of_its_critical_track() {
+        let mut recorder = recorder(1_000);
+        let track = recorder.start_track(1_010);
+        recorder.on(Event::Spawned, 1_010);
+        recorder.adopt(track.into_track(1_500));
+        recorder.on(Event::JoinReady, 1_600);
+        let mut at = 1_600;
+        for _ in 0..MAX_MARKS {
+            at += 5;
+            recorder.on(Event::ReadBegin, at);
+            at += 5;
+            recorder.on(Event::ReadEnd { bytes: 1 }, at);
+        }
+        let summary = recorder.finish(Outcome::Ok, at);
+        assert!(recorder.is_folded());
+        let of = |stage| -> u64 {
+            let segments = summary.segments.iter();
+            let of_stage = segments.filter(|segment| segment.stage == stage);
+            of_stage.map(|segment| segment.end - segment.start).sum()
+        };
+        let rounds = 5 * MAX_MARKS as u64;
+        assert_eq!(of(Stage::KeyParse), 10);
+        assert_eq!(of(Stage::WakeDelay), 490);
+        assert_eq!(of(Stage::FanIn), 100);
+        assert_eq!(of(Stage::NetworkRead), rounds);
+        assert_eq!(of(Stage::Decode), rounds);
+        assert_eq!(summary.wall, at - 1_000);
+    }
+
+    #[test]
+    fn it_makes_no_difference_when_tracks_are_merged() {
+        let path = |early: bool| {
+            let mut recorder = recorder(0);
+            let mut tracks = [20, 30].map(|at| {
+                let mut track = recorder.start_track(at);
+                recorder.on(Event::Spawned, at);
+                track.on(Event::Probe, at + 10);
+                Some(track.into_track(8 * at))
+            });
+            recorder.on(Event::JoinPending, 40);
+            for (track, at) in tracks.iter_mut().zip([170, 260]) {
+                recorder.resume(at, at + 2);
+                recorder.adopt(track.take().unwrap());
+                recorder.on(Event::JoinReady, at + 3);
+                recorder.on(Event::JoinPending, at + 4);
+            }
+            if early {
+                recorder.merge_tracks();
+            }
+            recorder.on(Event::JoinReady, 270);
+            if early {
+                recorder.merge_tracks();
+                recorder.merge_tracks();
+            }
+            recorder.enter(Stage::ToDict, 280);
+            recorder.finish(Outcome::Ok, 300).segments
+        };
+        let late = path(false);
+        assert_eq!(late, path(true));
+        let encoding = late.iter().find(|piece| piece.stage == Stage::Encode);
+        assert_eq!(
+            encoding.map(|piece| (piece.start, piece.end)),
+            Some((40, 240))
+        );
+    }
+
+    #[test]
+    fn another_operation_sees_nothing_of_a_track_whose_memory_it_uses() {
+        let mut recorder = recorder(0);
+        let mut track = recorder.start_track(10);
+        track.on(Event::Probe, 20);
+        track.on(Event::DeadlinePassed, 30);
+        track.facts.bytes_sent = 7;
+        let memory: *const Recorder = &*track;
+        recorder.adopt(track.into_track(40));
+        let _ = recorder.close(Outcome::Timeout, 50);
+        recorder.restart(Operation::BatchWrite, Lane::Sync, 100);
+        let track = recorder.start_track(110);
+        assert!(std::ptr::eq(memory, &*track));
+        let track = track.into_track(120);
+        assert_eq!((track.attempts(), track.failed_in()), (0, None));
+        assert_eq!(*track.facts(), Facts::default());
+        let segments = track.timeline().segments();
+        assert_eq!(segments.len(), 1);
+        assert_eq!((segments[0].start, segments[0].end), (110, 120));
+    }
 
     #[test]
     fn a_slot_is_used_again_once_its_task_and_whoever_joins_it_are_gone() {

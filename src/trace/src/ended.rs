@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aerospike_stages::boundary::Boundary;
 use aerospike_stages::caller::{this_thread, Thread};
 use aerospike_stages::recorder::Ending;
-use aerospike_stages::timeline::Segment;
+use aerospike_stages::track::Track;
 use aerospike_stages::{
     Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
 };
@@ -57,6 +57,28 @@ pub struct Branch {
     pieces: (u32, u32),
     /// Its pieces tell sums and no order.
     pub folded: bool,
+}
+
+impl Branch {
+    /// Copies a track of an operation that started at `start`, and its pieces to `boundaries`.
+    fn copy(track: &Track, start: u64, boundaries: &mut Vec<Boundary>) -> Self {
+        let timeline = track.timeline();
+        let began = timeline.started();
+        let mut adding = Adding::to(boundaries, began.saturating_sub(start));
+        timeline.pieces(|from, until| adding.add(from, until));
+        let (pieces, node) = adding.finish();
+        Branch {
+            node,
+            attempts: track.attempts(),
+            start: began.saturating_sub(start),
+            duration: timeline.ended().saturating_sub(began),
+            bytes_sent: track.facts().bytes_sent,
+            bytes_received: track.facts().bytes_received,
+            failed_in: track.failed_in(),
+            pieces,
+            folded: timeline.is_folded(),
+        }
+    }
 }
 
 /// An operation that has ended.
@@ -171,46 +193,18 @@ impl Ended {
         self.kept = kept;
         self.folded = recorder.is_folded();
         self.clear();
-        let start = ending.start;
-        let node = self.copy_path(recorder, start);
+        let mut adding = Adding::to(&mut self.boundaries, 0);
+        recorder.pieces(|from, until| adding.add(from, until));
+        let (path, node) = adding.finish();
+        self.path = path;
         self.node = match node {
             NodeId::NONE => recorder.node(),
             node => node,
         };
         for track in recorder.tracks() {
-            let mut adding = Adding::to(&mut self.boundaries, start);
-            track.timeline.visit(|segment| adding.add(segment));
-            let (pieces, node) = adding.finish();
-            let began = track.timeline.started();
-            self.branches.push(Branch {
-                node,
-                attempts: track.attempts,
-                start: began.saturating_sub(start),
-                duration: track.timeline.ended().saturating_sub(began),
-                bytes_sent: track.bytes_sent,
-                bytes_received: track.bytes_received,
-                failed_in: track.failed_in,
-                pieces,
-                folded: track.timeline.is_folded(),
-            });
+            self.branches
+                .push(Branch::copy(track, ending.start, &mut self.boundaries));
         }
-    }
-
-    /// Copies the critical path. Returns the last node on it.
-    fn copy_path(&mut self, recorder: &Recorder, start: u64) -> NodeId {
-        let Some(path) = recorder.path() else {
-            let mut adding = Adding::to(&mut self.boundaries, start);
-            recorder.visit(|segment| adding.add(segment));
-            let (path, node) = adding.finish();
-            self.path = path;
-            return node;
-        };
-        self.boundaries.extend_from_slice(path);
-        self.path = (0, path.len() as u32);
-        let mut nodes = path.iter().rev().map(|boundary| boundary.node());
-        nodes
-            .find(|node| *node != NodeId::NONE)
-            .unwrap_or(NodeId::NONE)
     }
 
     /// Becomes what rows show of a conversion: an operation with one stage and little else.
@@ -229,13 +223,8 @@ impl Ended {
             thread: thread.clone(),
             ..Caller::default()
         });
-        let mut adding = Adding::to(&mut self.boundaries, start);
-        adding.add(Segment {
-            stage: Stage::ToDict,
-            node: NodeId::NONE,
-            start,
-            end: start.saturating_add(nanos),
-        });
+        let mut adding = Adding::to(&mut self.boundaries, 0);
+        adding.add(Boundary::new(0, Stage::ToDict, NodeId::NONE), nanos);
         (self.path, _) = adding.finish();
     }
 

@@ -1,7 +1,6 @@
 //! Stages that follow each other without a gap, kept as the boundaries between them.
 
 use aerospike_stages::boundary::Boundary;
-use aerospike_stages::timeline::Segment;
 use aerospike_stages::{NodeId, Stage};
 
 /// A stage with its boundaries, relative to the operation's start.
@@ -29,44 +28,42 @@ impl Piece {
     }
 }
 
-/// Segments that are being appended.
+/// Pieces that are being appended.
 pub struct Adding<'a> {
     boundaries: &'a mut Vec<Boundary>,
     first: usize,
-    start: u64,
+    /// What the pieces are told after begins so long after the operation.
+    offset: u64,
     end: u64,
     node: NodeId,
 }
 
 impl<'a> Adding<'a> {
-    /// None yet, of an operation that started at `start`.
-    pub fn to(boundaries: &'a mut Vec<Boundary>, start: u64) -> Self {
+    /// None yet. They are told after something that began `offset` after the operation.
+    pub fn to(boundaries: &'a mut Vec<Boundary>, offset: u64) -> Self {
         Adding {
             first: boundaries.len(),
             boundaries,
-            start,
-            end: start,
+            offset,
+            end: offset,
             node: NodeId::NONE,
         }
     }
 
-    /// Appends a segment, which begins where the last one ends.
+    /// Appends a piece, which begins where the last one ends.
     #[inline]
-    pub fn add(&mut self, segment: Segment) {
-        if segment.node != NodeId::NONE {
-            self.node = segment.node;
+    pub fn add(&mut self, from: Boundary, until: u64) {
+        if from.node() != NodeId::NONE {
+            self.node = from.node();
         }
-        self.end = segment.end;
-        let at = segment.start.saturating_sub(self.start);
-        self.boundaries
-            .push(Boundary::new(at, segment.stage, segment.node));
+        self.end = self.offset + until;
+        let at = self.offset + from.since_start();
+        self.boundaries.push(from.moved_to(at));
     }
 
     /// Appends the end. Returns where all of them are, and the last node among them.
     pub fn finish(self) -> ((u32, u32), NodeId) {
-        let at = self.end.saturating_sub(self.start);
-        self.boundaries
-            .push(Boundary::new(at, Stage::Unattributed, NodeId::NONE));
+        self.boundaries.push(Boundary::end(self.end));
         ((self.first as u32, self.boundaries.len() as u32), self.node)
     }
 }
@@ -88,32 +85,33 @@ mod tests {
         #[test]
         fn what_is_appended_comes_out_again(
             lengths in prop::collection::vec((0..Stage::COUNT, 0..NodeId::COUNT, 1u64..1 << 40), 0..100),
-            start in 0u64..1 << 60,
+            offset in 0u64..1 << 47,
         ) {
-            let mut segments = Vec::new();
-            let mut at = start;
+            let mut pieces = Vec::new();
+            let mut at = 0;
             for (stage, node, nanos) in lengths {
                 let (stage, node) = (Stage::ALL[stage], NodeId::from_index(node));
-                segments.push(Segment { stage, node, start: at, end: at + nanos });
+                pieces.push((Boundary::new(at, stage, node), at + nanos));
                 at += nanos;
             }
             let mut boundaries = Vec::new();
-            let (empty, nowhere) = Adding::to(&mut boundaries, start).finish();
+            let (empty, nowhere) = Adding::to(&mut boundaries, offset).finish();
             prop_assert_eq!((empty, nowhere), ((0, 1), NodeId::NONE));
-            let mut adding = Adding::to(&mut boundaries, start);
-            segments.iter().for_each(|segment| adding.add(*segment));
+            let mut adding = Adding::to(&mut boundaries, offset);
+            pieces.iter().for_each(|(from, until)| adding.add(*from, *until));
             let (place, last) = adding.finish();
             let here = &boundaries[place.0 as usize..place.1 as usize];
             let found: Vec<Piece> = between(here).collect();
-            prop_assert_eq!(found.len(), segments.len());
-            for (piece, segment) in found.iter().zip(&segments) {
-                prop_assert_eq!(piece.stage, segment.stage);
-                prop_assert_eq!(piece.node, segment.node);
-                prop_assert_eq!(piece.start, segment.start - start);
-                prop_assert_eq!(piece.duration, segment.end - segment.start);
+            prop_assert_eq!(found.len(), pieces.len());
+            for (piece, (from, until)) in found.iter().zip(&pieces) {
+                prop_assert_eq!(piece.stage, from.stage());
+                prop_assert_eq!(piece.node, from.node());
+                prop_assert_eq!(piece.start, offset + from.since_start());
+                prop_assert_eq!(piece.duration, until - from.since_start());
             }
-            let named = segments.iter().rev().find(|segment| segment.node != NodeId::NONE);
-            prop_assert_eq!(last, named.map_or(NodeId::NONE, |segment| segment.node));
+            let nodes = pieces.iter().rev().map(|(from, _)| from.node());
+            let named = nodes.clone().find(|node| *node != NodeId::NONE);
+            prop_assert_eq!(last, named.unwrap_or(NodeId::NONE));
         }
     }
 }

@@ -270,7 +270,11 @@ impl Rows {
         self.push_end(ended, whole);
         self.push_caller(ended)?;
         for (column, nanos) in self.stages.iter_mut().zip(ended.sums()) {
-            column.push(nanos);
+            // The zeros before it are made up for at once: most rows have nothing in most of these columns.
+            if nanos > 0 {
+                column.resize(self.length - 1, 0);
+                column.push(nanos);
+            }
         }
         self.push_segments(ended, whole && self.with_segments);
         Ok(())
@@ -356,7 +360,7 @@ impl Rows {
     /// # Errors
     /// None that could be told: every row has every column.
     pub fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        self.length = 0;
+        let length = std::mem::take(&mut self.length);
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.kind.finish()),
             Arc::new(UInt64Array::from(taken(&mut self.operation_id))),
@@ -387,6 +391,7 @@ impl Rows {
             Arc::new(self.span_id.finish()),
         ];
         for stage in &mut self.stages {
+            stage.resize(length, 0);
             columns.push(Arc::new(UInt64Array::from(taken(stage))));
         }
         columns.push(Arc::new(self.nodes.finish()));
