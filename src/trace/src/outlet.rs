@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 32 << 20;
 /// Copies that took more than this are not used again.
 const MOST_KEPT_BYTES: usize = 8 << 10;
 /// So many copies are kept to be used again: with more of them, each would have left the cache by its next turn.
-const MOST_KEPT: usize = 256;
+const MOST_KEPT: usize = 128;
 
 /// How many wait, and how much memory they take, in one word that one instruction changes.
 #[derive(Default)]
