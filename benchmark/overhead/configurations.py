@@ -18,6 +18,8 @@ from typing import Any
 import aerospike_py
 
 HEAD_SHARE = 0.01
+EXPORTED_MS = 100
+"""How often spans are sent: often enough for every block to pay for sending its own."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def switched(
                 protocol="http/protobuf",
                 sampler="traceidratio",
                 sampler_arg=HEAD_SHARE,
-                schedule_delay_ms=500,
+                schedule_delay_ms=EXPORTED_MS,
             )
             stack.callback(aerospike_py.shutdown_tracing)
         if wanted.probes:

@@ -27,7 +27,8 @@ LEAST_ROUNDS = 5
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
 LONG_WARM_UP = 0.5
-"""The same where blocks last for some time: by then, a recording has filled its buffers once and uses them again."""
+"""The same where blocks last for some time: by then, a recording has filled its buffers once and uses them again, and
+spans have been sent once over a new connection."""
 
 
 class Measuring:

@@ -55,7 +55,7 @@ CASES = (
         "async",
         f"batch reads of {KEYS} keys, {CONCURRENCY} tasks at once",
         concurrency=CONCURRENCY,
-        seconds=0.2,
+        seconds=0.4,
     ),
 )
 

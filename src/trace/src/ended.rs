@@ -1,15 +1,14 @@
-//! A compact copy of an operation that has ended: all that exporters need, owned, so that its recorder can serve the
-//! next operation at once. Copies are used again, so that in the long run copying allocates nothing.
+//! An operation that has ended, as exporters see it, and the conversion of its result. They lie in blocks
+//! ([`crate::block`]), which say how they get there.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aerospike_stages::boundary::Boundary;
 use aerospike_stages::caller::{this_thread, Thread};
 use aerospike_stages::recorder::Ending;
 use aerospike_stages::track::Track;
-use aerospike_stages::{
-    Caller, End, Facts, Lane, NodeId, Operation, Origin, Outcome, Recorder, Stage,
-};
+use aerospike_stages::{Caller, End, Facts, NodeId, Origin, Recorder, Stage};
 
 use crate::pieces::{between, Adding, Piece};
 
@@ -36,6 +35,13 @@ impl Kept {
     }
 }
 
+/// Where some of many are: from the first to the one that is no longer among them.
+pub(crate) type Range = (u32, u32);
+
+fn within<T>(all: &[T], (first, end): Range) -> &[T] {
+    all.get(first as usize..end as usize).unwrap_or_default()
+}
+
 /// One task of an operation that asked several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
@@ -54,14 +60,14 @@ pub struct Branch {
     /// The stage it failed in.
     pub failed_in: Option<Stage>,
     /// Where its pieces are among those of the operation.
-    pieces: (u32, u32),
+    pieces: Range,
     /// Its pieces tell sums and no order.
     pub folded: bool,
 }
 
 impl Branch {
     /// Copies a track of an operation that started at `start`, and its pieces to `boundaries`.
-    fn copy(track: &Track, start: u64, boundaries: &mut Vec<Boundary>) -> Self {
+    pub(crate) fn copy(track: &Track, start: u64, boundaries: &mut Vec<Boundary>) -> Self {
         let timeline = track.timeline();
         let began = timeline.started();
         let mut adding = Adding::to(boundaries, began.saturating_sub(start));
@@ -81,9 +87,9 @@ impl Branch {
     }
 }
 
-/// An operation that has ended.
+/// What is known of an operation that has ended, but for lists.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub struct Head {
     /// Which operation.
     pub origin: Origin,
     /// When, how long, how.
@@ -100,12 +106,95 @@ pub struct Ended {
     pub kept: Option<Kept>,
     /// [`Ended::pieces`] tell sums and no order.
     pub folded: bool,
+    path: Range,
+    branches: Range,
+}
+
+impl Head {
+    /// Copies an operation, and what there are several of to the ends of lists.
+    pub(crate) fn copy(
+        recorder: &Recorder,
+        ending: &Ending,
+        end: &End,
+        kept: Option<Kept>,
+        (boundaries, branches): (&mut Vec<Boundary>, &mut Vec<Branch>),
+    ) -> Self {
+        let mut adding = Adding::to(boundaries, 0);
+        recorder.pieces(|from, until| adding.add(from, until));
+        let (path, node) = adding.finish();
+        let first = branches.len() as u32;
+        for track in recorder.tracks() {
+            branches.push(Branch::copy(track, ending.start, boundaries));
+        }
+        Head {
+            origin: recorder.origin(),
+            ending: *ending,
+            end: *end,
+            facts: recorder.facts,
+            node: match node {
+                NodeId::NONE => recorder.node(),
+                node => node,
+            },
+            caller: recorder.caller.as_deref().cloned(),
+            kept,
+            folded: recorder.is_folded(),
+            path,
+            branches: (first, branches.len() as u32),
+        }
+    }
+}
+
+/// An operation that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    head: &'a Head,
+    /// Of this operation and of others.
+    boundaries: &'a [Boundary],
     /// What ran beside the critical path.
-    pub branches: Vec<Branch>,
-    /// Of the critical path, and of all branches.
-    boundaries: Vec<Boundary>,
-    /// Where those of the critical path are.
-    path: (u32, u32),
+    pub branches: &'a [Branch],
+}
+
+impl Deref for Ended<'_> {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        self.head
+    }
+}
+
+impl<'a> Ended<'a> {
+    pub(crate) fn of(head: &'a Head, boundaries: &'a [Boundary], branches: &'a [Branch]) -> Self {
+        Ended {
+            head,
+            boundaries,
+            branches: within(branches, head.branches),
+        }
+    }
+
+    /// Who called.
+    #[must_use]
+    pub fn caller(self) -> Option<&'a Caller> {
+        self.head.caller.as_ref()
+    }
+
+    /// The critical path, in order.
+    pub fn pieces(self) -> impl Iterator<Item = Piece> + Clone + 'a {
+        between(within(self.boundaries, self.head.path))
+    }
+
+    /// The pieces of one branch.
+    pub fn pieces_of(self, branch: &Branch) -> impl Iterator<Item = Piece> + Clone + 'a {
+        between(within(self.boundaries, branch.pieces))
+    }
+
+    /// Those of the critical path and of all branches, one after the other.
+    pub fn all_pieces(self) -> impl Iterator<Item = Piece> + 'a {
+        let of_branches = self
+            .branches
+            .iter()
+            .flat_map(move |branch| self.pieces_of(branch));
+        self.pieces().chain(of_branches)
+    }
 }
 
 /// The result of an operation was converted to Python objects after its end.
@@ -131,147 +220,5 @@ impl Converted {
             nanos,
             thread: this_thread(),
         }
-    }
-}
-
-/// What is left for exporters.
-#[derive(Debug)]
-pub enum Item {
-    /// An operation has ended.
-    Operation(Box<Ended>),
-    /// Its result was converted.
-    Conversion(Box<Converted>),
-}
-
-impl Item {
-    /// How much memory it takes, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match self {
-            Item::Operation(ended) => ended.bytes(),
-            Item::Conversion(_) => size_of::<Converted>(),
-        }
-    }
-}
-
-impl Default for Ended {
-    fn default() -> Self {
-        Ended {
-            origin: Origin {
-                id: 0,
-                operation: Operation::Ping,
-                lane: Lane::Sync,
-            },
-            ending: Ending {
-                outcome: Outcome::Ok,
-                failed_in: None,
-                start: 0,
-                wall: 0,
-                attempts: 0,
-            },
-            end: End::OK,
-            facts: Facts::default(),
-            node: NodeId::NONE,
-            caller: None,
-            kept: None,
-            folded: false,
-            branches: Vec::new(),
-            boundaries: Vec::new(),
-            path: (0, 0),
-        }
-    }
-}
-
-impl Ended {
-    /// Copies an operation.
-    pub fn copy(&mut self, recorder: &Recorder, ending: &Ending, end: &End, kept: Option<Kept>) {
-        self.origin = recorder.origin();
-        self.ending = *ending;
-        self.end = *end;
-        self.facts = recorder.facts;
-        self.caller = recorder.caller.as_deref().cloned();
-        self.kept = kept;
-        self.folded = recorder.is_folded();
-        self.clear();
-        let mut adding = Adding::to(&mut self.boundaries, 0);
-        recorder.pieces(|from, until| adding.add(from, until));
-        let (path, node) = adding.finish();
-        self.path = path;
-        self.node = match node {
-            NodeId::NONE => recorder.node(),
-            node => node,
-        };
-        for track in recorder.tracks() {
-            self.branches
-                .push(Branch::copy(track, ending.start, &mut self.boundaries));
-        }
-    }
-
-    /// Becomes what rows show of a conversion: an operation with one stage and little else.
-    pub fn become_conversion(&mut self, converted: &Converted) {
-        let Converted {
-            origin,
-            start,
-            nanos,
-            ref thread,
-        } = *converted;
-        self.clear();
-        self.origin = origin;
-        self.ending.start = start;
-        self.ending.wall = nanos;
-        self.caller = Some(Caller {
-            thread: thread.clone(),
-            ..Caller::default()
-        });
-        let mut adding = Adding::to(&mut self.boundaries, 0);
-        adding.add(Boundary::new(0, Stage::ToDict, NodeId::NONE), nanos);
-        (self.path, _) = adding.finish();
-    }
-
-    fn clear(&mut self) {
-        self.branches.clear();
-        self.boundaries.clear();
-    }
-
-    /// The critical path, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece> + Clone + '_ {
-        self.pieces_at(self.path)
-    }
-
-    /// The pieces of one branch.
-    pub fn pieces_of(&self, branch: &Branch) -> impl Iterator<Item = Piece> + Clone + '_ {
-        self.pieces_at(branch.pieces)
-    }
-
-    /// Those of the critical path and of all branches, one after the other.
-    pub fn all_pieces(&self) -> impl Iterator<Item = Piece> + '_ {
-        let of_branches = self
-            .branches
-            .iter()
-            .flat_map(|branch| self.pieces_of(branch));
-        self.pieces().chain(of_branches)
-    }
-
-    fn pieces_at(&self, (first, end): (u32, u32)) -> impl Iterator<Item = Piece> + Clone + '_ {
-        let here = self.boundaries.get(first as usize..end as usize);
-        between(here.unwrap_or_default())
-    }
-
-    /// Time by stage on the critical path.
-    #[must_use]
-    pub fn sums(&self) -> [u64; Stage::COUNT] {
-        let mut sums = [0; Stage::COUNT];
-        for piece in self.pieces() {
-            sums[piece.stage.index()] += piece.duration;
-        }
-        sums
-    }
-
-    /// How much memory the copy takes, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        size_of::<Ended>()
-            + self.boundaries.capacity() * size_of::<Boundary>()
-            + self.branches.capacity() * size_of::<Branch>()
     }
 }

@@ -5,6 +5,7 @@
 //! nothing else ([`tap`]); a thread of its own per outlet makes spans or rows of what is in the queue. Nothing here knows
 //! Python; who called an operation is found out by the bridge.
 
+pub mod block;
 pub mod ended;
 pub mod files;
 pub mod fork;

@@ -1,25 +1,29 @@
 //! An outlet: a bounded queue of ended operations with a thread that empties it. Putting something in never waits; what
-//! does not fit is dropped and counted. The thread looks by itself a few times a second and is woken early only when
-//! so much waits that the copies would no longer fit into the processor's own memory, or half of the queue is full:
-//! hardly any operation costs a system call.
+//! does not fit is dropped and counted. The thread looks by itself a few times a second and is woken early only when a
+//! block is full or half of the queue: hardly any operation costs a system call.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::cell::Cell;
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::ArrayQueue;
 
-use crate::ended::{Converted, Ended, Item};
+use crate::block::Block;
 use crate::fork;
 use crate::worker::{Calls, Worker};
 
 /// How much memory the operations of one queue may take.
 const MOST_BYTES: usize = 32 << 20;
-/// Copies that took more than this are not used again.
-const MOST_KEPT_BYTES: usize = 8 << 10;
-/// So many copies are kept to be used again: with more of them, each would have left the cache by its next turn.
-const MOST_KEPT: usize = 128;
+/// Threads have places in turn, so that those that run at the same time rarely meet at one.
+const PLACES: usize = 4;
+/// So often a thread looks at all places before it drops an operation. None is held for longer than a copy takes, unless
+/// its thread has lost the processor there: all of them at once.
+const LOOKS: usize = 100;
+/// So many empty blocks are kept.
+const MOST_SPARE: usize = 2 * PLACES;
 
 /// How many wait, and how much memory they take, in one word that one instruction changes.
 #[derive(Default)]
@@ -51,108 +55,143 @@ impl Load {
         Loaded(self.0.load(Ordering::Relaxed))
     }
 
-    /// One more, which takes so much, unless there are as many as may be; how much there is with it.
-    fn add(&self, bytes: usize, capacity: usize) -> Option<Loaded> {
+    /// One more, unless there are as many as may be or they take too much; how many there are with it.
+    fn add(&self, capacity: usize) -> Option<usize> {
         let mut before = self.get();
-        while before.number() < capacity {
-            let after = before.0 + Loaded::of(1, bytes).0;
+        while before.number() < capacity && before.bytes() <= MOST_BYTES {
+            let after = before.0 + Loaded::of(1, 0).0;
             let added =
                 self.0
                     .compare_exchange_weak(before.0, after, Ordering::Relaxed, Ordering::Relaxed);
             match added {
-                Ok(_) => return Some(Loaded(after)),
+                Ok(_) => return Some(Loaded(after).number()),
                 Err(meanwhile) => before = Loaded(meanwhile),
             }
         }
         None
     }
 
-    /// One less.
-    fn subtract(&self, bytes: usize) {
-        self.0.fetch_sub(Loaded::of(1, bytes).0, Ordering::Relaxed);
+    /// So much more memory.
+    fn grow(&self, bytes: usize) {
+        self.0.fetch_add(Loaded::of(0, bytes).0, Ordering::Relaxed);
+    }
+
+    /// So many less, which took so much.
+    fn subtract(&self, number: usize, bytes: usize) {
+        let less = Loaded::of(number as u64, bytes);
+        self.0.fetch_sub(less.0, Ordering::Relaxed);
     }
 }
 
-/// A queue of ended operations and the copies that can be used again.
-///
-/// Its memory grows and shrinks with what waits, in small blocks that are used again at once: a ring with room for all
-/// would have each place leave the cache before its next turn.
+/// Where threads put copies.
+#[derive(Default)]
+#[repr(align(128))]
+struct Place(Mutex<Blocks>);
+
+#[derive(Default)]
+struct Blocks {
+    /// The one that is being filled.
+    open: Block,
+    full: Vec<Block>,
+}
+
+impl Place {
+    /// For whoever must not wait.
+    fn try_lock(&self) -> Option<MutexGuard<'_, Blocks>> {
+        match self.0.try_lock() {
+            Ok(blocks) => Some(blocks),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+thread_local! {
+    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Where this thread looks first.
+fn place_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let known = PLACE.try_with(Cell::get).unwrap_or(0);
+    if known < PLACES {
+        return known;
+    }
+    let place = NEXT.fetch_add(1, Ordering::Relaxed) % PLACES;
+    let _ = PLACE.try_with(|known| known.set(place));
+    place
+}
+
+/// A queue of ended operations, in blocks that are used again.
 pub struct Queue {
-    waiting: SegQueue<Item>,
+    places: [Place; PLACES],
     load: Load,
-    spare: ArrayQueue<Box<Ended>>,
-    spare_conversions: ArrayQueue<Box<Converted>>,
+    spare: ArrayQueue<Block>,
     dropped: AtomicU64,
+    /// How many blocks are full.
+    full: AtomicUsize,
     capacity: usize,
-    /// So many have to wait for the thread to be woken.
+    /// So many make a block.
     many: usize,
     calls: Arc<Calls>,
 }
 
 impl Queue {
-    /// A queue for so many operations, whose thread is woken when `many` wait.
+    /// A queue for so many operations in blocks of `many`.
     #[must_use]
     pub fn new(capacity: usize, many: usize) -> Self {
         let capacity = capacity.max(1);
         Queue {
-            waiting: SegQueue::new(),
+            places: Default::default(),
             load: Load::default(),
-            spare: ArrayQueue::new(capacity.min(MOST_KEPT)),
-            spare_conversions: ArrayQueue::new(capacity.min(MOST_KEPT)),
+            spare: ArrayQueue::new(MOST_SPARE),
             dropped: AtomicU64::new(0),
+            full: AtomicUsize::new(0),
             capacity,
-            many: many.min(capacity.div_ceil(2)),
+            many: many.clamp(1, capacity.div_ceil(2)),
             calls: Arc::default(),
         }
     }
 
-    /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
-    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
-        if !self.has_room() {
-            return false;
-        }
-        let mut copy = self.spare.pop().unwrap_or_default();
-        fill(&mut copy);
-        self.push(Item::Operation(copy))
-    }
-
-    /// Puts in a conversion; `false` if there is no room.
-    pub fn put_conversion(&self, converted: Converted) -> bool {
-        if !self.has_room() {
-            return false;
-        }
-        let copy = match self.spare_conversions.pop() {
-            Some(mut copy) => {
-                *copy = converted;
-                copy
-            }
-            None => Box::new(converted),
-        };
-        self.push(Item::Conversion(copy))
-    }
-
-    /// Whether there seems to be room, before anything is copied.
-    fn has_room(&self) -> bool {
-        let load = self.load.get();
-        let room = load.number() < self.capacity && load.bytes() <= MOST_BYTES;
-        if !room {
-            self.drop_one();
-        }
-        room
-    }
-
-    fn push(&self, item: Item) -> bool {
-        let Some(load) = self.load.add(item.bytes(), self.capacity) else {
-            // Others have taken the room meanwhile.
-            self.give_back(item);
+    /// Puts in what `add` adds to a block; `false` if there is no room.
+    pub fn put(&self, add: impl FnOnce(&mut Block)) -> bool {
+        let Some(number) = self.load.add(self.capacity) else {
             self.drop_one();
             return false;
         };
-        self.waiting.push(item);
-        if load.number() >= self.many {
+        let Some(mut blocks) = self.a_place() else {
+            self.load.subtract(1, 0);
+            self.drop_one();
+            return false;
+        };
+        let before = blocks.open.bytes();
+        add(&mut blocks.open);
+        self.load.grow(blocks.open.bytes() - before);
+        let full = blocks.open.is_full(self.many);
+        if full {
+            let next = self.spare.pop().unwrap_or_default();
+            let block = std::mem::replace(&mut blocks.open, next);
+            blocks.full.push(block);
+            self.full.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(blocks);
+        if full || number * 2 >= self.capacity {
             self.calls.wake();
         }
         true
+    }
+
+    /// A place that nobody else is at.
+    fn a_place(&self) -> Option<MutexGuard<'_, Blocks>> {
+        let first = place_of_this_thread();
+        for _ in 0..LOOKS {
+            let in_turn = (0..PLACES).map(|turn| &self.places[(first + turn) % PLACES]);
+            if let Some(blocks) = in_turn.filter_map(Place::try_lock).next() {
+                return Some(blocks);
+            }
+            spin_loop();
+        }
+        None
     }
 
     fn drop_one(&self) {
@@ -160,25 +199,30 @@ impl Queue {
         self.calls.wake();
     }
 
-    /// Takes the oldest out.
-    #[must_use]
-    pub fn take(&self) -> Option<Item> {
-        let item = self.waiting.pop()?;
-        self.load.subtract(item.bytes());
-        Some(item)
+    /// The thread's: moves full blocks to the end of `taken`, and all others in which there is something if it is to `take_all`.
+    /// They count as waiting until [`Queue::done`] is told.
+    pub fn take(&self, taken: &mut Vec<Block>, take_all: bool) {
+        for place in &self.places {
+            let mut blocks = place.0.lock().unwrap_or_else(PoisonError::into_inner);
+            self.full.fetch_sub(blocks.full.len(), Ordering::Relaxed);
+            taken.append(&mut blocks.full);
+            if take_all && !blocks.open.is_empty() {
+                let next = self.spare.pop().unwrap_or_default();
+                taken.push(std::mem::replace(&mut blocks.open, next));
+            }
+        }
     }
 
-    /// Gives back what is to be used again, with what it shares with others: those are counted where operations run,
-    /// and a count that two processors change travels between them for every operation.
-    pub fn give_back(&self, item: Item) {
-        match item {
-            Item::Operation(copy) if copy.bytes() <= MOST_KEPT_BYTES => {
-                let _ = self.spare.push(copy);
-            }
-            Item::Operation(_) => {}
-            Item::Conversion(copy) => {
-                let _ = self.spare_conversions.push(copy);
-            }
+    /// The thread's: so many no longer wait, which took so much memory.
+    pub fn done(&self, number: usize, bytes: usize) {
+        self.load.subtract(number, bytes);
+    }
+
+    /// The thread's: gives back a block that is to be used again.
+    pub fn give_back(&self, mut block: Block) {
+        if block.is_worth_keeping() {
+            block.clear();
+            let _ = self.spare.push(block);
         }
     }
 
@@ -191,7 +235,19 @@ impl Queue {
     /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether half of the room is taken or more.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.len() * 2 >= self.capacity
+    }
+
+    /// Whether there is a full block.
+    #[must_use]
+    pub fn has_full_blocks(&self) -> bool {
+        self.full.load(Ordering::Relaxed) > 0
     }
 
     /// How many did not fit.
@@ -204,11 +260,6 @@ impl Queue {
     #[must_use]
     pub fn calls(&self) -> &Arc<Calls> {
         &self.calls
-    }
-
-    /// The thread's: sleeps until there is much to do, it is asked to stop, or the time has passed.
-    pub fn sleep(&self, at_most: Duration) {
-        self.calls.sleep(at_most, || self.len() >= self.many);
     }
 
     /// Starts a thread that empties it.
@@ -243,7 +294,7 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Starts, with a queue for so many operations, whose thread is woken when `many` wait.
+    /// Starts, with a queue for so many operations in blocks of `many`.
     ///
     /// # Errors
     /// What the system says if it does not give a thread.
@@ -263,16 +314,10 @@ impl Outlet {
         })
     }
 
-    /// Puts in what `fill` makes of an empty copy; `false` if there is no room.
+    /// Puts in what `add` adds to a block; `false` if there is no room.
     #[inline]
-    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
-        self.here().queue.put(fill)
-    }
-
-    /// Puts in a conversion; `false` if there is no room.
-    #[inline]
-    pub fn put_conversion(&self, converted: Converted) -> bool {
-        self.here().queue.put_conversion(converted)
+    pub fn put(&self, add: impl FnOnce(&mut Block)) -> bool {
+        self.here().queue.put(add)
     }
 
     /// What runs in this process.
@@ -326,41 +371,69 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use aerospike_stages::{Lane, Operation, Origin};
 
-    fn id_of(item: &Item) -> u64 {
-        match item {
-            Item::Operation(ended) => ended.origin.id,
-            Item::Conversion(converted) => converted.origin.id,
+    use super::*;
+    use crate::ended::Converted;
+
+    fn put(queue: &Queue, id: u64) -> bool {
+        let origin = Origin {
+            id,
+            operation: Operation::Get,
+            lane: Lane::Sync,
+        };
+        queue.put(|block| block.add_conversion(Converted::here(origin, 0, 0)))
+    }
+
+    /// Takes what there is and is done with it.
+    fn eat(queue: &Queue, take_all: bool) -> Vec<u64> {
+        let mut taken = Vec::new();
+        queue.take(&mut taken, take_all);
+        let mut ids = Vec::new();
+        for block in taken {
+            ids.extend(block.conversions().iter().map(|one| one.origin.id));
+            queue.done(block.len(), block.bytes());
+            queue.give_back(block);
         }
+        ids
     }
 
     #[test]
     fn what_does_not_fit_is_counted_and_nothing_waits() {
         let queue = Queue::new(4, 4);
-        let put = (0..10)
-            .filter(|number| queue.put(|ended| ended.origin.id = *number))
-            .count();
-        assert_eq!((put, queue.dropped(), queue.len()), (4, 6, 4));
-        let taken: Vec<u64> = std::iter::from_fn(|| queue.take())
-            .map(|item| id_of(&item))
-            .collect();
-        assert_eq!(taken, [0, 1, 2, 3]);
+        let fitted = (0..10).filter(|id| put(&queue, *id)).count();
+        assert_eq!((fitted, queue.dropped(), queue.len()), (4, 6, 4));
+        assert_eq!(eat(&queue, true), [0, 1, 2, 3]);
         assert_eq!((queue.len(), queue.load.get().bytes()), (0, 0));
     }
 
     #[test]
-    fn copies_are_used_again_unless_they_are_large() {
-        let queue = Queue::new(4, 4);
-        let mut small = Box::<Ended>::default();
-        small.branches.reserve(8);
-        let address: *const Ended = &*small;
-        queue.give_back(Item::Operation(small));
-        queue.put(|ended| assert!(std::ptr::eq(ended, address)));
-        let mut large = Box::<Ended>::default();
-        large.branches.reserve(10_000);
-        queue.give_back(Item::Operation(large));
-        assert!(queue.spare.is_empty());
+    fn what_is_being_worked_on_takes_room() {
+        let queue = Queue::new(4, 1);
+        (0..4).for_each(|id| assert!(put(&queue, id)));
+        let mut taken = Vec::new();
+        queue.take(&mut taken, true);
+        assert!(!put(&queue, 4));
+        let block = taken.remove(0);
+        queue.done(block.len(), block.bytes());
+        assert!(put(&queue, 5));
+    }
+
+    #[test]
+    fn blocks_are_taken_when_they_are_full_and_used_again() {
+        let queue = Queue::new(100, 3);
+        (0..5).for_each(|id| assert!(put(&queue, id)));
+        assert!(queue.has_full_blocks());
+        assert_eq!(eat(&queue, false), [0, 1, 2]);
+        assert!(!queue.has_full_blocks());
+        assert_eq!(queue.spare.len(), 1);
+        assert_eq!(eat(&queue, false), [0; 0]);
+        assert_eq!(eat(&queue, true), [3, 4]);
+        assert_eq!(
+            queue.spare.len(),
+            1,
+            "one is open, and one has been given back"
+        );
     }
 
     #[test]
@@ -368,77 +441,71 @@ mod tests {
         const CAPACITY: usize = 4;
         const EACH: u64 = 20_000;
         let queue = Queue::new(CAPACITY, CAPACITY);
-        let (put, taken, most) = std::thread::scope(|scope| {
-            let putting = || (0..EACH).filter(|_| queue.put(|_| {})).count() as u64;
+        let (fitted, taken, most) = std::thread::scope(|scope| {
+            let putting = || (0..EACH).filter(|id| put(&queue, *id)).count() as u64;
             let putting: Vec<_> = (0..4).map(|_| scope.spawn(putting)).collect();
             let (mut taken, mut most) = (0, 0);
             while putting.iter().any(|thread| !thread.is_finished()) || !queue.is_empty() {
                 most = most.max(queue.len());
-                if let Some(item) = queue.take() {
-                    taken += 1;
-                    queue.give_back(item);
-                }
+                taken += eat(&queue, true).len() as u64;
             }
-            let put: u64 = putting
+            let fitted: u64 = putting
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
                 .sum();
-            (put, taken, most)
+            (fitted, taken, most)
         });
         assert!(most <= CAPACITY, "{most} waited");
         assert_eq!(
-            (put, put + queue.dropped(), queue.len()),
+            (fitted, fitted + queue.dropped(), queue.len()),
             (taken, 4 * EACH, 0)
         );
     }
 
     #[test]
-    fn conversions_are_used_again() {
-        let queue = Queue::new(4, 4);
-        let take = || match queue.take() {
-            Some(Item::Conversion(converted)) => Some(converted),
-            _ => None,
-        };
-        let put = |nanos| {
-            queue.put_conversion(Converted {
-                origin: Ended::default().origin,
-                start: 0,
-                nanos,
-                thread: None,
-            })
-        };
-        assert!(put(1));
-        let first = take().unwrap();
-        let address: *const Converted = &*first;
-        queue.give_back(Item::Conversion(first));
-        assert!(put(2));
-        let second = take().unwrap();
-        assert!(std::ptr::eq(&*second, address));
-        assert_eq!(second.nanos, 2);
+    fn threads_lose_nothing_while_there_is_room() {
+        const EACH: u64 = 5_000;
+        let queue = Queue::new(4 * EACH as usize, 16);
+        let mut ids = std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let queue = &queue;
+                scope.spawn(move || {
+                    (0..EACH).for_each(|n| assert!(put(queue, thread * EACH + n)));
+                });
+            }
+            let mut ids = Vec::new();
+            while ids.len() < 4 * EACH as usize {
+                ids.extend(eat(&queue, true));
+            }
+            ids
+        });
+        ids.sort_unstable();
+        assert_eq!(ids, (0..4 * EACH).collect::<Vec<_>>());
+        assert_eq!((queue.dropped(), queue.len()), (0, 0));
     }
 
     #[test]
-    fn a_full_queue_wakes_its_thread() {
-        let queue = Arc::new(Queue::new(8, 8));
-        let (seen, all) = std::sync::mpsc::channel();
-        let eating = queue
-            .clone()
-            .emptied_by("eats", move |queue| {
-                while !queue.calls().is_stopping() {
-                    queue.sleep(Duration::from_secs(60));
-                    while let Some(item) = queue.take() {
-                        let _ = seen.send(id_of(&item));
-                        queue.give_back(item);
+    fn a_full_block_and_a_half_full_queue_wake_the_thread() {
+        for (capacity, many) in [(100, 4), (8, 8)] {
+            let queue = Arc::new(Queue::new(capacity, many));
+            let (seen, all) = std::sync::mpsc::channel();
+            let eating = queue
+                .clone()
+                .emptied_by("eats", move |queue| {
+                    while !queue.calls().is_stopping() {
+                        let busy = || queue.has_full_blocks() || queue.is_half_full();
+                        queue.calls().sleep(Duration::from_secs(60), busy);
+                        for id in eat(queue, true) {
+                            let _ = seen.send(id);
+                        }
                     }
-                }
-            })
-            .unwrap();
-        for number in 0..4 {
-            assert!(queue.put(|ended| ended.origin.id = number));
+                })
+                .unwrap();
+            (0..4).for_each(|id| assert!(put(&queue, id)));
+            for id in 0..4 {
+                assert_eq!(all.recv_timeout(Duration::from_secs(20)), Ok(id));
+            }
+            assert!(eating.stop(Duration::from_secs(20)));
         }
-        for number in 0..4 {
-            assert_eq!(all.recv_timeout(Duration::from_secs(20)), Ok(number));
-        }
-        assert!(eating.stop(Duration::from_secs(20)));
     }
 }

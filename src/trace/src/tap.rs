@@ -94,7 +94,7 @@ impl Sink for Tap {
         let mut kept = None;
         if let Some(spans) = &outlets.spans {
             kept = keep(spans, recorder, ending);
-            if kept.is_some() && spans.put(|copy| copy.copy(recorder, ending, end, kept)) {
+            if kept.is_some() && spans.put(|block| block.add(recorder, ending, end, kept)) {
                 let id = recorder.origin().id;
                 self.kept[id as usize % REMEMBERED].store(id, Ordering::Relaxed);
                 offer(recorder, ending, end);
@@ -102,7 +102,7 @@ impl Sink for Tap {
         }
         for recording in &outlets.recordings {
             if recording.wants(ending.start + ending.wall) {
-                recording.put(|copy| copy.copy(recorder, ending, end, kept));
+                recording.put(|block| block.add(recorder, ending, end, kept));
             }
         }
     }
@@ -111,11 +111,11 @@ impl Sink for Tap {
         let outlets = self.outlets.load();
         if let Some(spans) = &outlets.spans {
             if self.kept[origin.id as usize % REMEMBERED].load(Ordering::Relaxed) == origin.id {
-                spans.put_conversion(Converted::here(origin, start, nanos));
+                spans.put(|block| block.add_conversion(Converted::here(origin, start, nanos)));
             }
         }
         for recording in &outlets.recordings {
-            recording.put_conversion(Converted::here(origin, start, nanos));
+            recording.put(|block| block.add_conversion(Converted::here(origin, start, nanos)));
         }
     }
 }

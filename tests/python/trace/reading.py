@@ -36,7 +36,8 @@ def table_of(path):
 
 def rows(folder):
     """All rows of all files of operations, as dictionaries, in the order in which they ended."""
-    return [row for path in files(folder) for row in table_of(path).to_pylist()]
+    all_rows = [row for path in files(folder) for row in table_of(path).to_pylist()]
+    return sorted(all_rows, key=lambda row: row["start_ns"] + row["duration_ns"])
 
 
 def frame_of(path):

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use arrow_schema::ArrowError;
 use crossbeam_queue::ArrayQueue;
 
-use crate::ended::{Converted, Ended};
+use crate::block::Block;
 use crate::files::probes::{self, Sample};
 use crate::files::rotation::{Content, Files, Place};
 use crate::files::rows::Rows;
@@ -19,16 +19,13 @@ use crate::sampling::Limit;
 
 /// How long an operation waits for being written, at most.
 const FLUSHED: Duration = Duration::from_millis(900);
-/// How often the thread looks at its queue.
+/// How often the thread looks at the clock.
 const LOOKED: Duration = Duration::from_millis(200);
-/// So many rows are written without waiting for more. To write them is to go through several copies of them, which push
-/// what operations work with out of the processor's cache: with a thousand rows, that costs operations more than the
-/// smaller blocks cost the thread. Files grow by 4 %, and take no longer to read.
-const ROWS: usize = 128;
+/// So many rows are written at once, without waiting for more. To write them is to go through several copies of them,
+/// which push what operations work with out of the processor's cache: the thread itself would have less to do with more rows.
+const ROWS: usize = 256;
 /// Operations that may wait.
 const CAPACITY: usize = 16 << 10;
-/// When so many wait, the thread is woken: their copies are used over and over again, and should stay in the cache.
-const MANY: usize = 64;
 /// Samples that may wait.
 const SAMPLES: usize = 16 << 10;
 
@@ -97,7 +94,7 @@ impl Recording {
                 run(queue, &wanted, files, &counters, &samples);
             })
         };
-        let outlet = Outlet::start(CAPACITY, MANY, start)
+        let outlet = Outlet::start(CAPACITY, ROWS, start)
             .map_err(|error| format!("the system gives no thread for recording: {error}"))?;
         Ok(Arc::new(Recording {
             limit: wanted.per_second.map(Limit::new),
@@ -125,16 +122,10 @@ impl Recording {
         within
     }
 
-    /// Leaves an operation to be written.
+    /// Leaves an operation or a conversion to be written.
     #[inline]
-    pub fn put(&self, fill: impl FnOnce(&mut Ended)) {
-        self.outlet.put(fill);
-    }
-
-    /// Leaves a conversion to be written.
-    #[inline]
-    pub fn put_conversion(&self, converted: Converted) {
-        self.outlet.put_conversion(converted);
+    pub fn put(&self, add: impl FnOnce(&mut Block)) {
+        self.outlet.put(add);
     }
 
     pub(crate) fn put_samples(&self, samples: &[Sample]) {
@@ -209,8 +200,9 @@ fn run(
     };
     if let Err(error) = writing.work(queue) {
         let folder = wanted.place.folder.display();
-        let lost = writing.rows.len() + queue.len();
-        counters.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        counters
+            .lost
+            .fetch_add(queue.len() as u64, Ordering::Relaxed);
         counters.end(format!("cannot write to {folder}: {error}"));
     }
 }
@@ -233,14 +225,19 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn work(&mut self, queue: &Queue) -> Result<(), ArrowError> {
         let mut written = Instant::now();
+        let mut taken = Vec::new();
         loop {
             let stopping = queue.calls().is_stopping();
             let asked = self.counters.asked.load(Ordering::Acquire);
-            self.take_in(queue)?;
-            let due = written.elapsed() >= FLUSHED;
             let flush = asked > self.counters.done.load(Ordering::Relaxed);
-            if stopping || due || flush {
-                self.write_rows()?;
+            let all = stopping || flush || written.elapsed() >= FLUSHED;
+            queue.take(&mut taken, all || queue.is_half_full());
+            for block in taken.drain(..) {
+                self.write_block(&block)?;
+                queue.done(block.len(), block.bytes());
+                queue.give_back(block);
+            }
+            if all {
                 self.write_samples()?;
                 written = Instant::now();
                 self.counters.done.store(asked, Ordering::Release);
@@ -250,32 +247,18 @@ impl Writing<'_> {
                 self.count();
                 return Ok(());
             }
-            queue.sleep(LOOKED);
+            let busy = || queue.has_full_blocks() || queue.is_half_full();
+            queue.calls().sleep(LOOKED, busy);
         }
     }
 
-    fn take_in(&mut self, queue: &Queue) -> Result<(), ArrowError> {
-        // What comes in meanwhile is for the next time.
-        for _ in 0..queue.len() {
-            let Some(item) = queue.take() else { break };
-            self.rows.push(&item)?;
-            queue.give_back(item);
-            if self.rows.len() >= ROWS {
-                self.write_rows()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_rows(&mut self) -> Result<(), ArrowError> {
-        if self.rows.is_empty() {
-            return Ok(());
-        }
-        let rows = self.rows.len() as u64;
+    fn write_block(&mut self, block: &Block) -> Result<(), ArrowError> {
         let schema = self.files.schema(Content::Operations)?;
-        let batch = self.rows.finish(&schema)?;
+        let batch = self.rows.of(block, &schema)?;
         self.files.write(Content::Operations, &batch)?;
-        self.counters.rows.fetch_add(rows, Ordering::Relaxed);
+        self.counters
+            .rows
+            .fetch_add(block.len() as u64, Ordering::Relaxed);
         self.count();
         Ok(())
     }

@@ -1,19 +1,19 @@
-//! Rows of operations, gathered column by column until they are written.
+//! Rows of operations, made column by column of a block of copies.
 
 use std::sync::Arc;
 
-use aerospike_stages::{NodeId, Stage};
-use arrow_array::builder::{
-    FixedSizeBinaryBuilder, Int32Builder, ListBuilder, StringBuilder, UInt64Builder,
-};
+use aerospike_stages::{Caller, NodeId, Stage};
+use arrow_array::builder::{FixedSizeBinaryBuilder, ListBuilder, StringBuilder};
+use arrow_array::types::{ArrowPrimitiveType, Int32Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{
-    ArrayRef, ListArray, RecordBatch, StructArray, UInt16Array, UInt32Array, UInt64Array,
-    UInt8Array,
+    ArrayRef, ListArray, PrimitiveArray, RecordBatch, StringArray, StructArray, UInt16Array,
+    UInt64Array, UInt8Array,
 };
-use arrow_buffer::OffsetBuffer;
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::ended::{Ended, Item};
+use crate::block::Block;
+use crate::ended::{Converted, Ended};
 use crate::files::schema;
 use crate::pieces::Piece;
 use crate::words::Words;
@@ -24,7 +24,7 @@ const NO_NODE: u8 = 255;
 /// Segments of any number of rows or tracks.
 #[derive(Default)]
 struct Segments {
-    ends: Vec<i32>,
+    ends: Ends,
     stage: Vec<u8>,
     node: Vec<u8>,
     start: Vec<u64>,
@@ -32,37 +32,36 @@ struct Segments {
 }
 
 impl Segments {
-    /// A column at a time: each is extended once, and not looked at for room with every piece.
-    fn push(&mut self, pieces: impl Iterator<Item = Piece> + Clone, nodes: &[NodeId]) {
-        let of = || pieces.clone();
-        self.stage.extend(of().map(|piece| piece.stage as u8));
-        self.node
-            .extend(of().map(|piece| position(nodes, piece.node)));
-        self.start.extend(of().map(|piece| piece.start));
-        self.duration.extend(of().map(|piece| piece.duration));
+    fn push(&mut self, pieces: impl Iterator<Item = Piece>, nodes: &[NodeId]) {
+        for piece in pieces {
+            self.stage.push(piece.stage as u8);
+            self.node.push(position(nodes, piece.node));
+            self.start.push(piece.start);
+            self.duration.push(piece.duration);
+        }
         self.end_row();
     }
 
     fn end_row(&mut self) {
-        self.ends.push(self.stage.len() as i32);
+        self.ends.push(self.stage.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt8Array::from(taken(&mut self.stage))),
-            Arc::new(UInt8Array::from(taken(&mut self.node))),
-            Arc::new(UInt64Array::from(taken(&mut self.start))),
-            Arc::new(UInt64Array::from(taken(&mut self.duration))),
+            Arc::new(UInt8Array::from(self.stage)),
+            Arc::new(UInt8Array::from(self.node)),
+            Arc::new(UInt64Array::from(self.start)),
+            Arc::new(UInt64Array::from(self.duration)),
         ];
         let values = StructArray::try_new(schema::segment_fields(), columns, None)?;
-        list(schema::segment(), &taken(&mut self.ends), Arc::new(values))
+        list(schema::segment(), self.ends, Arc::new(values))
     }
 }
 
 /// Tracks of any number of rows.
 #[derive(Default)]
 struct Tracks {
-    ends: Vec<i32>,
+    ends: Ends,
     node: Vec<u8>,
     attempts: Vec<u16>,
     start: Vec<u64>,
@@ -73,8 +72,8 @@ struct Tracks {
 }
 
 impl Tracks {
-    fn push(&mut self, ended: &Ended, nodes: &[NodeId]) {
-        for branch in &ended.branches {
+    fn push(&mut self, ended: Ended<'_>, nodes: &[NodeId]) {
+        for branch in ended.branches {
             self.node.push(position(nodes, branch.node));
             self.attempts.push(narrow(branch.attempts));
             self.start.push(branch.start);
@@ -91,39 +90,46 @@ impl Tracks {
     }
 
     fn end_row(&mut self) {
-        self.ends.push(self.node.len() as i32);
+        self.ends.push(self.node.len());
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt8Array::from(taken(&mut self.node))),
-            Arc::new(UInt16Array::from(taken(&mut self.attempts))),
-            Arc::new(UInt64Array::from(taken(&mut self.start))),
-            Arc::new(UInt64Array::from(taken(&mut self.duration))),
+            Arc::new(UInt8Array::from(self.node)),
+            Arc::new(UInt16Array::from(self.attempts)),
+            Arc::new(UInt64Array::from(self.start)),
+            Arc::new(UInt64Array::from(self.duration)),
             self.segments.finish()?,
-            Arc::new(UInt64Array::from(taken(&mut self.sent))),
-            Arc::new(UInt64Array::from(taken(&mut self.received))),
+            Arc::new(UInt64Array::from(self.sent)),
+            Arc::new(UInt64Array::from(self.received)),
         ];
         let values = StructArray::try_new(schema::track_fields(), columns, None)?;
-        list(schema::track(), &taken(&mut self.ends), Arc::new(values))
+        list(schema::track(), self.ends, Arc::new(values))
+    }
+}
+
+/// Where the elements of each row end.
+struct Ends(Vec<i32>);
+
+impl Default for Ends {
+    fn default() -> Self {
+        Ends(vec![0])
+    }
+}
+
+impl Ends {
+    fn push(&mut self, end: usize) {
+        self.0.push(end as i32);
     }
 }
 
 fn list(
     field: Arc<arrow_schema::Field>,
-    ends: &[i32],
+    Ends(ends): Ends,
     values: ArrayRef,
 ) -> Result<ArrayRef, ArrowError> {
-    let offsets: Vec<i32> = std::iter::once(0).chain(ends.iter().copied()).collect();
-    let offsets = OffsetBuffer::new(offsets.into());
+    let offsets = OffsetBuffer::new(ends.into());
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
-}
-
-/// A column, which leaves room for another one of about its length: one that had to grow at its end would take twice
-/// the memory.
-fn taken<T>(column: &mut Vec<T>) -> Vec<T> {
-    let next = Vec::with_capacity(column.len() + column.len() / 8);
-    std::mem::replace(column, next)
 }
 
 fn position(nodes: &[NodeId], node: NodeId) -> u8 {
@@ -137,266 +143,251 @@ fn narrow(number: u32) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }
 
-/// Rows that have not been written.
+/// Makes rows of blocks.
 pub struct Rows {
     words: Words,
-    length: usize,
-    kind: StringBuilder,
-    operation_id: Vec<u64>,
-    client_id: Vec<u32>,
-    operation: StringBuilder,
-    lane: StringBuilder,
-    start: Vec<u64>,
-    duration: Vec<u64>,
-    outcome: StringBuilder,
-    error_type: StringBuilder,
-    status_code: Int32Builder,
-    failed_in: StringBuilder,
-    namespace: StringBuilder,
-    set: StringBuilder,
-    sets: Vec<u16>,
-    keys: Vec<u32>,
-    attempts: Vec<u16>,
-    bytes_sent: Vec<u64>,
-    bytes_received: Vec<u64>,
-    in_flight: Vec<u32>,
-    node: StringBuilder,
-    thread_id: Vec<u64>,
-    thread_name: StringBuilder,
-    task_id: UInt64Builder,
-    task_name: StringBuilder,
-    loop_id: UInt64Builder,
-    trace_id: FixedSizeBinaryBuilder,
-    span_id: FixedSizeBinaryBuilder,
-    stages: [Vec<u64>; Stage::COUNT],
-    nodes: ListBuilder<StringBuilder>,
-    segments: Segments,
-    tracks: Tracks,
     with_segments: bool,
-    /// The nodes of the row that is being added.
-    seen: Vec<NodeId>,
-    /// What conversions are made rows from.
-    conversion: Option<Box<Ended>>,
 }
 
 impl Rows {
-    /// No rows; with or without the segments of those to come.
+    /// With or without the segments of operations.
     #[must_use]
     pub fn new(with_segments: bool) -> Self {
         Rows {
             words: Words::default(),
-            length: 0,
-            kind: StringBuilder::new(),
-            operation_id: Vec::new(),
-            client_id: Vec::new(),
-            operation: StringBuilder::new(),
-            lane: StringBuilder::new(),
-            start: Vec::new(),
-            duration: Vec::new(),
-            outcome: StringBuilder::new(),
-            error_type: StringBuilder::new(),
-            status_code: Int32Builder::new(),
-            failed_in: StringBuilder::new(),
-            namespace: StringBuilder::new(),
-            set: StringBuilder::new(),
-            sets: Vec::new(),
-            keys: Vec::new(),
-            attempts: Vec::new(),
-            bytes_sent: Vec::new(),
-            bytes_received: Vec::new(),
-            in_flight: Vec::new(),
-            node: StringBuilder::new(),
-            thread_id: Vec::new(),
-            thread_name: StringBuilder::new(),
-            task_id: UInt64Builder::new(),
-            task_name: StringBuilder::new(),
-            loop_id: UInt64Builder::new(),
-            trace_id: FixedSizeBinaryBuilder::new(16),
-            span_id: FixedSizeBinaryBuilder::new(8),
-            stages: Default::default(),
-            nodes: ListBuilder::new(StringBuilder::new()).with_field(schema::node()),
-            segments: Segments::default(),
-            tracks: Tracks::default(),
             with_segments,
-            seen: Vec::new(),
-            conversion: None,
         }
     }
 
-    /// How many rows there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Adds an operation or a conversion.
-    ///
-    /// # Errors
-    /// None that could be told: numbers of the right width always fit.
-    pub fn push(&mut self, item: &Item) -> Result<(), ArrowError> {
-        match item {
-            Item::Operation(ended) => self.push_row(ended, true),
-            Item::Conversion(converted) => {
-                let mut row = self.conversion.take().unwrap_or_default();
-                row.become_conversion(converted);
-                let pushed = self.push_row(&row, false);
-                self.conversion = Some(row);
-                pushed
-            }
-        }
-    }
-
-    /// Adds a row, which tells of an operation as a `whole` or of a conversion.
-    fn push_row(&mut self, ended: &Ended, whole: bool) -> Result<(), ArrowError> {
-        self.length += 1;
-        self.operation_id.push(ended.origin.id);
-        self.operation.append_value(ended.origin.operation.name());
-        self.lane.append_value(ended.origin.lane.name());
-        self.start.push(ended.ending.start);
-        self.duration.push(ended.ending.wall);
-        self.client_id.push(ended.facts.client);
-        self.sets.push(ended.facts.subject.sets);
-        self.keys.push(ended.facts.subject.keys);
-        self.attempts.push(narrow(ended.ending.attempts));
-        self.bytes_sent.push(ended.facts.bytes_sent);
-        self.bytes_received.push(ended.facts.bytes_received);
-        self.in_flight.push(ended.facts.in_flight);
-        self.push_end(ended, whole);
-        self.push_caller(ended)?;
-        for (column, nanos) in self.stages.iter_mut().zip(ended.sums()) {
-            // The zeros before it are made up for at once: most rows have nothing in most of these columns.
-            if nanos > 0 {
-                column.resize(self.length - 1, 0);
-                column.push(nanos);
-            }
-        }
-        self.push_segments(ended, whole && self.with_segments);
-        Ok(())
-    }
-
-    fn push_end(&mut self, ended: &Ended, whole: bool) {
-        self.kind
-            .append_value(if whole { "operation" } else { "conversion" });
-        let outcome = whole.then(|| ended.ending.outcome.name());
-        self.outcome.append_option(outcome);
-        self.error_type.append_option(ended.end.error);
-        self.status_code.append_option(ended.end.code);
-        let failed_in = ended.ending.failed_in.map(Stage::name);
-        self.failed_in.append_option(failed_in);
-        let (namespace, set) = self.words.place(ended.facts.subject.target);
-        self.namespace.append_option(namespace);
-        self.set.append_option(set);
-        let node = self.words.node(ended.node);
-        self.node.append_option(node.map(|node| &node.address));
-    }
-
-    fn push_caller(&mut self, ended: &Ended) -> Result<(), ArrowError> {
-        let caller = ended.caller.as_ref();
-        let thread = caller.and_then(|caller| caller.thread.as_deref());
-        self.thread_id.push(thread.map_or(0, |thread| thread.id));
-        self.thread_name
-            .append_option(thread.and_then(|thread| thread.name.as_ref()));
-        let task = caller.and_then(|caller| caller.task.as_deref());
-        self.task_id.append_option(task.map(|task| task.id));
-        self.task_name
-            .append_option(task.and_then(|task| task.name.as_ref()));
-        self.loop_id
-            .append_option(caller.and_then(|caller| caller.loop_id));
-        let parent = caller.and_then(|caller| caller.parent);
-        let span = caller
-            .and_then(|caller| caller.span)
-            .filter(|_| ended.kept.is_some());
-        let trace = span
-            .map(|span| span.trace_id)
-            .or(parent.map(|parent| parent.trace_id));
-        match trace {
-            Some(trace) => self.trace_id.append_value(trace.to_be_bytes())?,
-            None => self.trace_id.append_null(),
-        }
-        match span {
-            Some(span) => self.span_id.append_value(span.span_id.to_be_bytes())?,
-            None => self.span_id.append_null(),
-        }
-        Ok(())
-    }
-
-    fn push_segments(&mut self, ended: &Ended, whole: bool) {
-        let mut nodes = std::mem::take(&mut self.seen);
-        nodes.clear();
-        if whole {
-            for piece in ended.all_pieces() {
-                if piece.node != NodeId::NONE && !nodes.contains(&piece.node) {
-                    nodes.push(piece.node);
-                }
-            }
-        }
-        for node in &nodes {
-            if let Some(node) = self.words.node(*node) {
-                self.nodes.values().append_value(&node.address);
-            }
-        }
-        self.nodes.append(true);
-        if whole && !ended.folded {
-            self.segments.push(ended.pieces(), &nodes);
-        } else {
-            self.segments.end_row();
-        }
-        if whole {
-            self.tracks.push(ended, &nodes);
-        } else {
-            self.tracks.end_row();
-        }
-        self.seen = nodes;
-    }
-
-    /// Takes the rows.
+    /// The rows of a block: operations, and after them conversions, which have little more than one stage.
     ///
     /// # Errors
     /// None that could be told: every row has every column.
-    pub fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let length = std::mem::take(&mut self.length);
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(self.kind.finish()),
-            Arc::new(UInt64Array::from(taken(&mut self.operation_id))),
-            Arc::new(UInt32Array::from(taken(&mut self.client_id))),
-            Arc::new(self.operation.finish()),
-            Arc::new(self.lane.finish()),
-            Arc::new(UInt64Array::from(taken(&mut self.start))),
-            Arc::new(UInt64Array::from(taken(&mut self.duration))),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.error_type.finish()),
-            Arc::new(self.status_code.finish()),
-            Arc::new(self.failed_in.finish()),
-            Arc::new(self.namespace.finish()),
-            Arc::new(self.set.finish()),
-            Arc::new(UInt16Array::from(taken(&mut self.sets))),
-            Arc::new(UInt32Array::from(taken(&mut self.keys))),
-            Arc::new(UInt16Array::from(taken(&mut self.attempts))),
-            Arc::new(UInt64Array::from(taken(&mut self.bytes_sent))),
-            Arc::new(UInt64Array::from(taken(&mut self.bytes_received))),
-            Arc::new(UInt32Array::from(taken(&mut self.in_flight))),
-            Arc::new(self.node.finish()),
-            Arc::new(UInt64Array::from(taken(&mut self.thread_id))),
-            Arc::new(self.thread_name.finish()),
-            Arc::new(self.task_id.finish()),
-            Arc::new(self.task_name.finish()),
-            Arc::new(self.loop_id.finish()),
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-        ];
-        for stage in &mut self.stages {
-            stage.resize(length, 0);
-            columns.push(Arc::new(UInt64Array::from(taken(stage))));
-        }
-        columns.push(Arc::new(self.nodes.finish()));
-        columns.push(self.segments.finish()?);
-        columns.push(self.tracks.finish()?);
+    pub fn of(&mut self, block: &Block, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let all = Columns { block };
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        columns.push(all.strings(|_| Some("operation"), |_| Some("conversion")));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.origin.id, |one| one.origin.id));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.client, |_| 0));
+        columns.push(all.strings(
+            |ended| Some(ended.origin.operation.name()),
+            |one| Some(one.origin.operation.name()),
+        ));
+        columns.push(all.strings(
+            |ended| Some(ended.origin.lane.name()),
+            |one| Some(one.origin.lane.name()),
+        ));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.start, |one| one.start));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.wall, |one| one.nanos));
+        columns.push(all.strings(|ended| Some(ended.ending.outcome.name()), |_| None));
+        columns.push(all.strings(|ended| ended.end.error, |_| None));
+        let codes = all.block.operations().map(|ended| ended.end.code);
+        columns.push(all.options::<Int32Type>(codes));
+        columns.push(all.strings(|ended| ended.ending.failed_in.map(Stage::name), |_| None));
+        self.push_places(&all, &mut columns);
+        columns.push(all.numbers::<UInt16Type>(|ended| ended.facts.subject.sets, |_| 0));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.subject.keys, |_| 0));
+        columns.push(all.numbers::<UInt16Type>(|ended| narrow(ended.ending.attempts), |_| 0));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_sent, |_| 0));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_received, |_| 0));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.in_flight, |_| 0));
+        columns.push(self.nodes(&all));
+        all.push_callers(&mut columns);
+        all.push_spans(&mut columns)?;
+        all.push_stages(&mut columns);
+        self.push_segments(&all, &mut columns)?;
         RecordBatch::try_new(schema.clone(), columns)
+    }
+
+    /// Namespaces and sets.
+    fn push_places(&mut self, all: &Columns<'_>, columns: &mut Vec<ArrayRef>) {
+        let (mut namespaces, mut sets) = (all.text(), all.text());
+        for ended in all.block.operations() {
+            let (namespace, set) = self.words.place(ended.facts.subject.target);
+            namespaces.append_option(namespace);
+            sets.append_option(set);
+        }
+        columns.push(all.finish(namespaces));
+        columns.push(all.finish(sets));
+    }
+
+    /// The node of each row.
+    fn nodes(&mut self, all: &Columns<'_>) -> ArrayRef {
+        let mut nodes = all.text();
+        for ended in all.block.operations() {
+            let node = self.words.node(ended.node);
+            nodes.append_option(node.map(|node| &node.address));
+        }
+        all.finish(nodes)
+    }
+
+    /// The nodes of each row, its segments and its tracks.
+    fn push_segments(
+        &mut self,
+        all: &Columns<'_>,
+        columns: &mut Vec<ArrayRef>,
+    ) -> Result<(), ArrowError> {
+        let mut nodes = ListBuilder::new(StringBuilder::new()).with_field(schema::node());
+        let (mut segments, mut tracks) = (Segments::default(), Tracks::default());
+        let mut seen = Vec::new();
+        for ended in all.block.operations() {
+            seen.clear();
+            if !self.with_segments {
+                segments.end_row();
+                tracks.end_row();
+                nodes.append(true);
+                continue;
+            }
+            for piece in ended.all_pieces() {
+                if piece.node != NodeId::NONE && !seen.contains(&piece.node) {
+                    seen.push(piece.node);
+                }
+            }
+            for node in &seen {
+                if let Some(node) = self.words.node(*node) {
+                    nodes.values().append_value(&node.address);
+                }
+            }
+            nodes.append(true);
+            if ended.folded {
+                segments.end_row();
+            } else {
+                segments.push(ended.pieces(), &seen);
+            }
+            tracks.push(ended, &seen);
+        }
+        for _ in all.block.conversions() {
+            nodes.append(true);
+            segments.end_row();
+            tracks.end_row();
+        }
+        columns.push(Arc::new(nodes.finish()));
+        columns.push(segments.finish()?);
+        columns.push(tracks.finish()?);
+        Ok(())
+    }
+}
+
+/// A block, from which columns are made.
+struct Columns<'a> {
+    block: &'a Block,
+}
+
+impl Columns<'_> {
+    fn numbers<T: ArrowPrimitiveType>(
+        &self,
+        of_operation: impl Fn(Ended<'_>) -> T::Native,
+        of_conversion: impl Fn(&Converted) -> T::Native,
+    ) -> ArrayRef {
+        let mut values = Vec::with_capacity(self.block.len());
+        values.extend(self.block.operations().map(of_operation));
+        values.extend(self.block.conversions().iter().map(of_conversion));
+        Arc::new(PrimitiveArray::<T>::new(values.into(), None))
+    }
+
+    /// Numbers of operations, which not all of them have, and conversions do not.
+    fn options<T: ArrowPrimitiveType>(
+        &self,
+        of_operations: impl Iterator<Item = Option<T::Native>>,
+    ) -> ArrayRef {
+        let of_conversions = self.block.conversions().iter().map(|_| None);
+        let all = of_operations.chain(of_conversions);
+        Arc::new(PrimitiveArray::<T>::from_iter(all))
+    }
+
+    fn strings(
+        &self,
+        of_operation: impl Fn(Ended<'_>) -> Option<&'static str>,
+        of_conversion: impl Fn(&Converted) -> Option<&'static str>,
+    ) -> ArrayRef {
+        let of_operations = self.block.operations().map(of_operation);
+        let of_conversions = self.block.conversions().iter().map(of_conversion);
+        Arc::new(StringArray::from_iter(of_operations.chain(of_conversions)))
+    }
+
+    /// For strings of operations; [`Columns::finish`] adds the conversions, which have none.
+    fn text(&self) -> StringBuilder {
+        let rows = self.block.len();
+        StringBuilder::with_capacity(rows, rows * 8)
+    }
+
+    fn finish(&self, mut strings: StringBuilder) -> ArrayRef {
+        strings.append_nulls(self.block.conversions().len());
+        Arc::new(strings.finish())
+    }
+
+    /// Threads, tasks and loops.
+    fn push_callers(&self, columns: &mut Vec<ArrayRef>) {
+        let threads = || {
+            let of_operations = self.callers().map(|caller| caller?.thread.as_deref());
+            let of_conversions = self.block.conversions().iter();
+            of_operations.chain(of_conversions.map(|one| one.thread.as_deref()))
+        };
+        let ids = threads().map(|thread| thread.map_or(0, |thread| thread.id));
+        let names = threads().map(|thread| thread?.name.as_deref());
+        columns.push(Arc::new(UInt64Array::from_iter_values(ids)));
+        columns.push(Arc::new(StringArray::from_iter(names)));
+        let tasks = || self.callers().map(|caller| caller?.task.as_deref());
+        columns.push(self.options::<UInt64Type>(tasks().map(|task| Some(task?.id))));
+        let mut names = self.text();
+        tasks().for_each(|task| names.append_option(task.and_then(|task| task.name.as_ref())));
+        columns.push(self.finish(names));
+        columns.push(self.options::<UInt64Type>(self.callers().map(|caller| caller?.loop_id)));
+    }
+
+    fn callers(&self) -> impl Iterator<Item = Option<&Caller>> {
+        self.block.operations().map(Ended::caller)
+    }
+
+    /// The trace that each row belongs to, and its own span if there is one.
+    fn push_spans(&self, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
+        let rows = self.block.len();
+        let mut traces = FixedSizeBinaryBuilder::with_capacity(rows, 16);
+        let mut spans = FixedSizeBinaryBuilder::with_capacity(rows, 8);
+        for ended in self.block.operations() {
+            let caller = ended.caller();
+            let parent = caller.and_then(|caller| caller.parent);
+            let span = caller
+                .and_then(|caller| caller.span)
+                .filter(|_| ended.kept.is_some());
+            let trace = span
+                .map(|span| span.trace_id)
+                .or(parent.map(|parent| parent.trace_id));
+            match trace {
+                Some(trace) => traces.append_value(trace.to_be_bytes())?,
+                None => traces.append_null(),
+            }
+            match span {
+                Some(span) => spans.append_value(span.span_id.to_be_bytes())?,
+                None => spans.append_null(),
+            }
+        }
+        let conversions = self.block.conversions().len();
+        traces.append_nulls(conversions);
+        spans.append_nulls(conversions);
+        columns.push(Arc::new(traces.finish()));
+        columns.push(Arc::new(spans.finish()));
+        Ok(())
+    }
+
+    /// Time by stage, a column for each; all of them lie in one piece of memory.
+    fn push_stages(&self, columns: &mut Vec<ArrayRef>) {
+        let rows = self.block.len();
+        let mut nanos = vec![0_u64; rows * Stage::COUNT];
+        let operations = self.block.operations();
+        let first_conversion = operations.len();
+        for (row, ended) in operations.enumerate() {
+            for piece in ended.pieces() {
+                nanos[piece.stage.index() * rows + row] += piece.duration;
+            }
+        }
+        for (place, converted) in self.block.conversions().iter().enumerate() {
+            nanos[Stage::ToDict.index() * rows + first_conversion + place] = converted.nanos;
+        }
+        let nanos = Buffer::from_vec(nanos);
+        for stage in Stage::ALL {
+            let of_stage = ScalarBuffer::new(nanos.clone(), stage.index() * rows, rows);
+            columns.push(Arc::new(UInt64Array::new(of_stage, None)));
+        }
     }
 }

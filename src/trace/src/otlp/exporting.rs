@@ -9,6 +9,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::runtime::Runtime;
 
+use crate::block::Block;
 use crate::ended::{Converted, Ended};
 use crate::frame;
 use crate::otlp::delivery::{deliver, runtime, Failures};
@@ -85,16 +86,10 @@ impl Exporting {
         }))
     }
 
-    /// Leaves an operation for export; `false` if there is no room.
+    /// Leaves an operation or a conversion for export; `false` if there is no room.
     #[inline]
-    pub fn put(&self, fill: impl FnOnce(&mut Ended)) -> bool {
-        self.outlet.put(fill)
-    }
-
-    /// Leaves a conversion for export; `false` if there is no room.
-    #[inline]
-    pub fn put_conversion(&self, converted: Converted) -> bool {
-        self.outlet.put_conversion(converted)
+    pub fn put(&self, add: impl FnOnce(&mut Block)) -> bool {
+        self.outlet.put(add)
     }
 
     /// Decides when an operation begins.
@@ -152,6 +147,7 @@ fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Count
                 runtime: &runtime,
                 exporter: &exporter,
                 spans: Spans::new(settings.stages, frame::interpreter().client_version),
+                late: Vec::new(),
             };
             sending.work(tail);
             // A name that is still being looked up must not keep anybody.
@@ -161,6 +157,15 @@ fn run(queue: &Queue, settings: &Settings, tail: Option<&Tail>, counters: &Count
     }
 }
 
+/// What spans are made of.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Operation(Ended<'a>),
+    Conversion(&'a Converted),
+    /// A conversion that has been tried before.
+    Late(&'a Converted),
+}
+
 struct Sending<'a> {
     queue: &'a Queue,
     settings: &'a Settings,
@@ -168,6 +173,8 @@ struct Sending<'a> {
     runtime: &'a Runtime,
     exporter: &'a SpanExporter,
     spans: Spans,
+    /// Conversions whose operation is not known yet.
+    late: Vec<Converted>,
 }
 
 impl Sending<'_> {
@@ -177,12 +184,14 @@ impl Sending<'_> {
             (Instant::now(), Instant::now(), Instant::now());
         loop {
             let stopping = self.queue.calls().is_stopping();
-            let due = sent.elapsed() >= self.settings.delay || self.is_much();
+            let due = sent.elapsed() >= self.settings.delay || self.queue.is_half_full();
             if stopping || due {
                 self.send_all();
                 sent = Instant::now();
             }
             if stopping {
+                let orphans = self.late.len() as u64;
+                self.counters.orphans.fetch_add(orphans, Ordering::Relaxed);
                 return;
             }
             if let (Some(percentiles), true) = (percentiles, renewed.elapsed() >= RENEWED) {
@@ -192,45 +201,70 @@ impl Sending<'_> {
                 forgotten = if forget { renewed } else { forgotten };
             }
             let rest = self.settings.delay.saturating_sub(sent.elapsed());
-            self.queue
-                .sleep(rest.min(RENEWED).max(Duration::from_millis(1)));
+            let at_most = rest.min(RENEWED).max(Duration::from_millis(1));
+            let busy = || self.queue.is_half_full();
+            self.queue.calls().sleep(at_most, busy);
         }
     }
 
-    fn is_much(&self) -> bool {
-        self.queue.len() * 2 >= self.settings.queue
-    }
-
+    /// Sends what waits; what comes in meanwhile is for the next time.
     fn send_all(&mut self) {
         self.spans.set_offset(frame::unix_offset_ns());
-        // What comes in while this is sent is for the next time.
-        let mut rest = self.queue.len();
-        while rest > 0 {
+        let mut blocks = Vec::new();
+        self.queue.take(&mut blocks, true);
+        let late = std::mem::take(&mut self.late);
+        let operations = blocks.iter().flat_map(Block::operations);
+        let conversions = blocks.iter().flat_map(Block::conversions);
+        let mut items = operations
+            .map(Item::Operation)
+            .chain(late.iter().map(Item::Late))
+            .chain(conversions.map(Item::Conversion))
+            .peekable();
+        let mut rest: usize = blocks.iter().map(Block::len).sum();
+        while items.peek().is_some() {
             let mut batch = Vec::with_capacity(self.settings.batch + 32);
-            let mut operations = 0;
-            while rest > 0 && batch.len() < self.settings.batch {
-                rest -= 1;
-                let Some(item) = self.queue.take() else {
-                    break;
-                };
-                let before = batch.len();
-                self.spans.add(&item, &mut batch);
-                if batch.len() > before {
-                    operations += 1;
-                } else {
-                    self.counters.orphans.fetch_add(1, Ordering::Relaxed);
-                }
-                self.queue.give_back(item);
+            let (mut operations, before) = (0, rest);
+            while let (true, Some(item)) = (batch.len() < self.settings.batch, items.peek()) {
+                rest -= usize::from(!matches!(item, Item::Late(_)));
+                operations += u64::from(self.add(*item, &mut batch));
+                items.next();
             }
             if self.queue.calls().is_out_of_time() {
                 let left = operations + rest as u64;
                 self.counters.left.fetch_add(left, Ordering::Relaxed);
                 return;
             }
+            self.queue.done(before - rest, 0);
             if !batch.is_empty() {
                 self.send(batch, operations);
             }
         }
+        drop(items);
+        for block in blocks {
+            self.queue.done(0, block.bytes());
+            self.queue.give_back(block);
+        }
+    }
+
+    /// Adds the spans of one item, if there are any.
+    fn add(&mut self, item: Item<'_>, batch: &mut Vec<SpanData>) -> bool {
+        let before = batch.len();
+        match item {
+            Item::Operation(ended) => self.spans.add_operation(ended, batch),
+            Item::Conversion(converted) | Item::Late(converted) => {
+                self.spans.add_conversion(converted, batch);
+            }
+        }
+        let added = batch.len() > before;
+        match item {
+            // Its operation may have been put in where this thread had looked before.
+            Item::Conversion(converted) if !added => self.late.push(converted.clone()),
+            Item::Operation(_) | Item::Late(_) if !added => {
+                self.counters.orphans.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        added
     }
 
     fn send(&self, batch: Vec<SpanData>, operations: u64) {

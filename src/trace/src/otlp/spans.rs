@@ -17,7 +17,7 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::ended::{Branch, Converted, Ended, Item};
+use crate::ended::{Branch, Converted, Ended};
 use crate::pieces::Piece;
 use crate::random;
 use crate::words::Words;
@@ -66,15 +66,8 @@ impl Spans {
         self.offset = offset;
     }
 
-    /// Adds the spans of an operation, or that of a conversion.
-    pub fn add(&mut self, item: &Item, spans: &mut Vec<SpanData>) {
-        match item {
-            Item::Operation(ended) => self.add_operation(ended, spans),
-            Item::Conversion(converted) => self.add_conversion(converted, spans),
-        }
-    }
-
-    fn add_operation(&mut self, ended: &Ended, spans: &mut Vec<SpanData>) {
+    /// Adds the spans of an operation.
+    pub fn add_operation(&mut self, ended: Ended<'_>, spans: &mut Vec<SpanData>) {
         let Some(caller) = &ended.caller else { return };
         let Some(span) = caller.span else { return };
         self.remember(ended.origin.id, span);
@@ -100,14 +93,14 @@ impl Spans {
             if !ended.folded {
                 self.add_stages(below, start, ended.pieces(), spans);
             }
-            for branch in &ended.branches {
+            for branch in ended.branches {
                 self.add_branch(below, ended, branch, spans);
             }
         }
     }
 
     /// `batch_read users`: the operation, and the set, or else the namespace, or else the node if it was one.
-    fn name(&mut self, ended: &Ended) -> Cow<'static, str> {
+    fn name(&mut self, ended: Ended<'_>) -> Cow<'static, str> {
         let operation = ended.origin.operation.name();
         match self.words.place(ended.facts.subject.target) {
             (_, Some(target)) | (Some(target), None) => format!("{operation} {target}").into(),
@@ -118,7 +111,7 @@ impl Spans {
         }
     }
 
-    fn attributes(&mut self, ended: &Ended) -> Vec<KeyValue> {
+    fn attributes(&mut self, ended: Ended<'_>) -> Vec<KeyValue> {
         let (ending, facts, end) = (&ended.ending, &ended.facts, &ended.end);
         let mut all = Vec::with_capacity(28);
         let mut say = |attribute: KeyValue| all.push(attribute);
@@ -194,7 +187,7 @@ impl Spans {
     fn add_branch(
         &mut self,
         below: Below,
-        ended: &Ended,
+        ended: Ended<'_>,
         branch: &Branch,
         spans: &mut Vec<SpanData>,
     ) {
@@ -235,7 +228,8 @@ impl Spans {
         }
     }
 
-    fn add_conversion(&mut self, converted: &Converted, spans: &mut Vec<SpanData>) {
+    /// Adds the span of a conversion, if its operation is known.
+    pub fn add_conversion(&mut self, converted: &Converted, spans: &mut Vec<SpanData>) {
         let id = converted.origin.id;
         let Some(span) = self.exported.get(&id) else {
             return;
@@ -290,7 +284,7 @@ impl Spans {
 }
 
 /// The node that a batch went to, if it was one; the node that another operation talked to last.
-fn only_node(ended: &Ended) -> NodeId {
+fn only_node(ended: Ended<'_>) -> NodeId {
     match ended.origin.operation.is_batch() {
         true => ended.facts.node,
         false => ended.node,
@@ -307,7 +301,7 @@ fn context(trace_id: u128, span_id: u64) -> SpanContext {
     )
 }
 
-fn status(ended: &Ended) -> Status {
+fn status(ended: Ended<'_>) -> Status {
     let outcome = ended.ending.outcome;
     if !outcome.is_error() {
         return Status::Unset;
@@ -337,7 +331,7 @@ fn say_node(words: &mut Words, node: NodeId, say: &mut impl FnMut(KeyValue)) {
     }
 }
 
-fn say_caller(ended: &Ended, say: &mut impl FnMut(KeyValue)) {
+fn say_caller(ended: Ended<'_>, say: &mut impl FnMut(KeyValue)) {
     let Some(caller) = &ended.caller else { return };
     if let Some(thread) = &caller.thread {
         say(KeyValue::new("thread.id", thread.id as i64));
@@ -370,9 +364,9 @@ mod tests {
             operation: Operation::BatchRead,
             lane: Lane::Sync,
         };
-        let conversion = Item::Conversion(Box::new(Converted::here(origin, 10, 5)));
+        let conversion = Converted::here(origin, 10, 5);
         let mut made = Vec::new();
-        spans.add(&conversion, &mut made);
+        spans.add_conversion(&conversion, &mut made);
         assert!(made.is_empty());
         let own = Span {
             trace_id: 1,
@@ -380,7 +374,7 @@ mod tests {
             sampled: true,
         };
         spans.remember(7, own);
-        spans.add(&conversion, &mut made);
+        spans.add_conversion(&conversion, &mut made);
         assert_eq!(made.len(), 1);
         assert_eq!(
             made[0].parent_span_id,
