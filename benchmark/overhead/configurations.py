@@ -18,7 +18,7 @@ from typing import Any
 import aerospike_py
 
 HEAD_SHARE = 0.01
-EXPORTED_MS = 100
+EXPORTED_MS = 200
 """How often spans are sent: often enough for every block to pay for sending its own."""
 
 

@@ -547,6 +547,11 @@ impl Recorder {
         self.timeline.pieces(visit);
     }
 
+    /// Appends what a closed operation did on its critical path: what begins when after its start, and at last the end.
+    pub fn append_boundaries_to(&self, boundaries: &mut Vec<Boundary>) {
+        self.timeline.append_to(boundaries);
+    }
+
     /// As [`Recorder::pieces`], with segments.
     #[inline]
     pub fn visit(&self, visit: impl FnMut(Segment)) {

@@ -320,6 +320,11 @@ impl Timeline {
         Cow::Owned(all)
     }
 
+    /// Appends what begins when, and at last the end, of an ended timeline.
+    pub fn append_to(&self, boundaries: &mut Vec<Boundary>) {
+        boundaries.extend_from_slice(&self.boundaries());
+    }
+
     /// Has other boundaries than its own from now on, of the same time and up to the same stage that is running or the
     /// same end; `boundaries` has its own then.
     pub(crate) fn replace(&mut self, boundaries: &mut Vec<Boundary>) {

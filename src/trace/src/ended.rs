@@ -10,7 +10,7 @@ use aerospike_stages::recorder::Ending;
 use aerospike_stages::track::Track;
 use aerospike_stages::{Caller, End, Facts, NodeId, Origin, Recorder, Stage};
 
-use crate::pieces::{between, Adding, Piece};
+use crate::pieces::{between, last_node, Piece};
 
 /// Why an operation is exported although it need not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,6 @@ fn within<T>(all: &[T], (first, end): Range) -> &[T] {
 /// One task of an operation that asked several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
-    /// Where it went.
-    pub node: NodeId,
     /// Connections it checked out.
     pub attempts: u32,
     /// Nanoseconds after the operation's start.
@@ -59,8 +57,8 @@ pub struct Branch {
     pub bytes_received: u64,
     /// The stage it failed in.
     pub failed_in: Option<Stage>,
-    /// Where its pieces are among those of the operation.
-    pieces: Range,
+    /// Where its boundaries are, which are told after its own start.
+    boundaries: Range,
     /// Its pieces tell sums and no order.
     pub folded: bool,
 }
@@ -70,18 +68,16 @@ impl Branch {
     pub(crate) fn copy(track: &Track, start: u64, boundaries: &mut Vec<Boundary>) -> Self {
         let timeline = track.timeline();
         let began = timeline.started();
-        let mut adding = Adding::to(boundaries, began.saturating_sub(start));
-        timeline.pieces(|from, until| adding.add(from, until));
-        let (pieces, node) = adding.finish();
+        let first = boundaries.len() as u32;
+        timeline.append_to(boundaries);
         Branch {
-            node,
             attempts: track.attempts(),
             start: began.saturating_sub(start),
             duration: timeline.ended().saturating_sub(began),
             bytes_sent: track.facts().bytes_sent,
             bytes_received: track.facts().bytes_received,
             failed_in: track.failed_in(),
-            pieces,
+            boundaries: (first, boundaries.len() as u32),
             folded: timeline.is_folded(),
         }
     }
@@ -98,8 +94,8 @@ pub struct Head {
     pub end: End,
     /// What it was about.
     pub facts: Facts,
-    /// The node that it talked to last.
-    pub node: NodeId,
+    /// The node that it talks to, or has talked to.
+    node: NodeId,
     /// Who called.
     pub caller: Option<Caller>,
     /// Why a span is made of it; `None` if none is.
@@ -119,9 +115,9 @@ impl Head {
         kept: Option<Kept>,
         (boundaries, branches): (&mut Vec<Boundary>, &mut Vec<Branch>),
     ) -> Self {
-        let mut adding = Adding::to(boundaries, 0);
-        recorder.pieces(|from, until| adding.add(from, until));
-        let (path, node) = adding.finish();
+        let before = boundaries.len() as u32;
+        recorder.append_boundaries_to(boundaries);
+        let path = (before, boundaries.len() as u32);
         let first = branches.len() as u32;
         for track in recorder.tracks() {
             branches.push(Branch::copy(track, ending.start, boundaries));
@@ -131,10 +127,7 @@ impl Head {
             ending: *ending,
             end: *end,
             facts: recorder.facts,
-            node: match node {
-                NodeId::NONE => recorder.node(),
-                node => node,
-            },
+            node: recorder.node(),
             caller: recorder.caller.as_deref().cloned(),
             kept,
             folded: recorder.is_folded(),
@@ -178,13 +171,25 @@ impl<'a> Ended<'a> {
     }
 
     /// The critical path, in order.
-    pub fn pieces(self) -> impl Iterator<Item = Piece> + Clone + 'a {
-        between(within(self.boundaries, self.head.path))
+    pub fn pieces(self) -> impl DoubleEndedIterator<Item = Piece> + Clone + 'a {
+        between(within(self.boundaries, self.head.path), 0)
     }
 
     /// The pieces of one branch.
-    pub fn pieces_of(self, branch: &Branch) -> impl Iterator<Item = Piece> + Clone + 'a {
-        between(within(self.boundaries, branch.pieces))
+    pub fn pieces_of(self, branch: &Branch) -> impl DoubleEndedIterator<Item = Piece> + Clone + 'a {
+        between(within(self.boundaries, branch.boundaries), branch.start)
+    }
+
+    /// The node that it talked to last.
+    #[must_use]
+    pub fn node(self) -> NodeId {
+        last_node(self.pieces()).unwrap_or(self.head.node)
+    }
+
+    /// The node that a branch talked to.
+    #[must_use]
+    pub fn node_of(self, branch: &Branch) -> NodeId {
+        last_node(self.pieces_of(branch)).unwrap_or(NodeId::NONE)
     }
 
     /// Those of the critical path and of all branches, one after the other.

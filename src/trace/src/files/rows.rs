@@ -74,7 +74,7 @@ struct Tracks {
 impl Tracks {
     fn push(&mut self, ended: Ended<'_>, nodes: &[NodeId]) {
         for branch in ended.branches {
-            self.node.push(position(nodes, branch.node));
+            self.node.push(position(nodes, ended.node_of(branch)));
             self.attempts.push(narrow(branch.attempts));
             self.start.push(branch.start);
             self.duration.push(branch.duration);
@@ -215,7 +215,7 @@ impl Rows {
     fn nodes(&mut self, all: &Columns<'_>) -> ArrayRef {
         let mut nodes = all.text();
         for ended in all.block.operations() {
-            let node = self.words.node(ended.node);
+            let node = self.words.node(ended.node());
             nodes.append_option(node.map(|node| &node.address));
         }
         all.finish(nodes)

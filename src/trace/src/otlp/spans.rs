@@ -194,7 +194,7 @@ impl Spans {
         let start = ended.ending.start;
         let address = self
             .words
-            .node(branch.node)
+            .node(ended.node_of(branch))
             .map(|node| node.address.clone());
         let name = match &address {
             Some(address) => format!("node {address}").into(),
@@ -203,7 +203,7 @@ impl Spans {
         let mut span = self.span(below, name, start + branch.start, branch.duration);
         let mut all = Vec::with_capacity(8);
         let mut say = |attribute: KeyValue| all.push(attribute);
-        say_node(&mut self.words, branch.node, &mut say);
+        say_node(&mut self.words, ended.node_of(branch), &mut say);
         if let Some(address) = address {
             say(KeyValue::new("aerospike.node", address));
         }
@@ -287,7 +287,7 @@ impl Spans {
 fn only_node(ended: Ended<'_>) -> NodeId {
     match ended.origin.operation.is_batch() {
         true => ended.facts.node,
-        false => ended.node,
+        false => ended.node(),
     }
 }
 
