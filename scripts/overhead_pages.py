@@ -124,6 +124,19 @@ def figures(cases: dict[str, str], cells: dict[str, Any]) -> Iterator[str]:
             rounds = len(cell.get("short_rounds", {}).get(one["configuration"]) or cell["rounds"][one["configuration"]])
             yield f"| {one['configuration']} | {rounds} | {' | '.join(figures_of)} |"
         yield ""
+        yield from threads(cell.get("threads", {}))
+
+
+def threads(times: dict[str, dict[str, float]]) -> Iterator[str]:
+    """Processor time of every thread, if it was measured."""
+    names = sorted({name for one in times.values() for name in one})
+    if not names:
+        return
+    yield f"| processor time, µs | {' | '.join(names)} |"
+    yield "|---|" + "---:|" * len(names)
+    for configuration, one in times.items():
+        yield f"| {configuration} | {' | '.join(f'{one.get(name, 0) / 1e3:,.1f}' for name in names)} |"
+    yield ""
 
 
 def instructions(cases: dict[str, str], counted: dict[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import aerospike_py
 
+from benchmark.overhead import threads
 from benchmark.overhead.configurations import ALL_OR_NOTHING, MEASURED, OFF, QUICK, Configuration, switched
 from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
 
@@ -37,11 +38,18 @@ class Measuring:
     def __init__(self, endpoint: str, loop: asyncio.AbstractEventLoop | None, rng: random.Random) -> None:
         self._endpoint, self._loop, self._rng = endpoint, loop, rng
 
-    def block(self, configuration: Configuration, work: Block, count: int, warm_up: float = WARM_UP) -> Taken:
+    def block(
+        self,
+        configuration: Configuration,
+        work: Block,
+        count: int,
+        warm_up: float = WARM_UP,
+        by_thread: bool = False,
+    ) -> Taken:
         """What one block takes per operation; the processor's time includes what is left for background threads."""
         with switched(configuration, self._endpoint, self._loop) as on:
             work(max(1, int(count * warm_up)))
-            watch = Stopwatch()
+            watch = Stopwatch(by_thread)
             work(count)
             watch.stop_wall()
             on.finish()
@@ -57,17 +65,19 @@ class Measuring:
         for configuration in MEASURED:
             self.block(configuration, work, max(1, count // 4))
         if not case.operations:
-            return {
-                "operations": count,
-                "rounds": self._rounds(MEASURED, work, count, seconds / 3, LONG_WARM_UP),
-                "short_operations": count,
-                "short_rounds": self._rounds(ALL_OR_NOTHING, work, count, seconds * 2 / 3, LONG_WARM_UP),
-            }
+            few, share = count, 2 / 3
+            rounds, by_thread = self._rounds(MEASURED, work, count, seconds * (1 - share), LONG_WARM_UP)
+            short_rounds, _ = self._rounds(ALL_OR_NOTHING, work, count, seconds * share, LONG_WARM_UP)
+        else:
+            few, share = case.few, 1 / 2
+            rounds, by_thread = self._rounds(MEASURED, work, count, seconds * (1 - share))
+            short_rounds, _ = self._rounds(QUICK, work, few, seconds * share)
         return {
             "operations": count,
-            "rounds": self._rounds(MEASURED, work, count, seconds / 2),
-            "short_operations": case.few,
-            "short_rounds": self._rounds(QUICK, work, case.few, seconds / 2),
+            "rounds": rounds,
+            "threads": by_thread,
+            "short_operations": few,
+            "short_rounds": short_rounds,
         }
 
     def _rounds(
@@ -77,17 +87,19 @@ class Measuring:
         count: int,
         seconds: float,
         warm_up: float = WARM_UP,
-    ) -> dict[str, list[list[int]]]:
-        """Rounds for so long, at least a few."""
+    ) -> tuple[dict[str, list[list[int]]], dict[str, threads.Times]]:
+        """Rounds for so long, at least a few, and what threads have run on average, where everything is compared."""
         taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in configurations}
+        by_thread: dict[str, list[threads.Times]] = {configuration.name: [] for configuration in configurations}
         deadline = time.monotonic() + seconds
         done = 0
         while done < LEAST_ROUNDS or time.monotonic() < deadline:
             for configuration in self._rng.sample(configurations, k=len(configurations)):
-                block = self.block(configuration, work, count, warm_up)
+                block = self.block(configuration, work, count, warm_up, configurations is MEASURED)
                 taken[configuration.name].append([round(block.wall_ns), round(block.cpu_ns)])
+                by_thread[configuration.name].append(block.threads)
             done += 1
-        return taken
+        return taken, {name: threads.mean(blocks) for name, blocks in by_thread.items()}
 
     def _operations_in(self, seconds: float, work: Block) -> int:
         """How many operations take so long when nothing is on."""

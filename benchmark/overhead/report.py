@@ -21,6 +21,7 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
         yield f"load before and after {load}"
         yield from table(python["cells"])
         yield from verdict_lines(python["cells"])
+        yield from thread_lines(python["cells"])
     for counted in results["instructions"]:
         yield ""
         yield from instruction_table(counted)
@@ -59,6 +60,13 @@ def verdict_line(verdict: dict[str, Any]) -> str:
     form = "+.0f" if verdict["unit"] == "ns" else "+.2f"
     found = f"{spread(verdict['found'], form)} {verdict['unit']} ({verdict['clock']})"
     return f"{verdict['limit']}, {verdict['case']}: {found}, limit {verdict['most']:g}: {verdict['verdict']}"
+
+
+def thread_lines(cells: dict[str, Any]) -> Iterator[str]:
+    for name, cell in cells.items():
+        for configuration, times in cell.get("threads", {}).items():
+            told = ", ".join(f"{thread} {nanos / 1e3:.1f}" for thread, nanos in times.items())
+            yield f"threads, us per operation, {name}, {configuration}: {told}"
 
 
 def instruction_table(counted: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmark.overhead import figures, verdicts
+from benchmark.overhead import figures, threads, verdicts
 from benchmark.overhead.configurations import COUNTED, MEASURED
 from benchmark.overhead.workloads import CASES
 from benchmark.processes.places import ROOT
@@ -60,6 +60,8 @@ def _cell(cells: list[dict[str, Any]]) -> dict[str, Any]:
             names = joined[rounds]
             joined[processes] = [len(next(iter(cell[rounds].values()))) for cell in cells]
             joined[rounds] = {name: [block for cell in cells for block in cell[rounds][name]] for name in names}
+    if "threads" in joined:
+        joined["threads"] = {name: threads.mean(cell["threads"][name] for cell in cells) for name in joined["threads"]}
     return joined
 
 

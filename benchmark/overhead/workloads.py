@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from aerospike_py import AsyncClient, Client
 from aerospike_py.types import BatchPolicy, ReadPolicy
 
+from benchmark.overhead import threads
+
 KEYS = 200
 CONCURRENCY = 10
 
@@ -62,19 +64,27 @@ CASES = (
 
 @dataclass(frozen=True)
 class Taken:
-    """What a block took: wall time, and processor time of the whole process."""
+    """What a block took: wall time, and processor time of the whole process and of its threads."""
 
     wall_ns: float
     cpu_ns: float
+    threads: threads.Times
 
     def per(self, operations: int) -> Taken:
-        return Taken(self.wall_ns / operations, self.cpu_ns / operations)
+        by_thread = {name: nanos / operations for name, nanos in self.threads.items()}
+        return Taken(self.wall_ns / operations, self.cpu_ns / operations, by_thread)
 
 
 class Stopwatch:
-    """Runs from its creation on; the wall clock can be stopped before the processor's."""
+    """Runs from its creation on; the wall clock can be stopped before the processor's.
 
-    def __init__(self) -> None:
+    Args:
+        by_thread: Also look at every thread, which takes a millisecond and is for long blocks.
+    """
+
+    def __init__(self, by_thread: bool) -> None:
+        self._by_thread = by_thread
+        self._threads = threads.times() if by_thread else {}
         self._wall, self._cpu = time.perf_counter_ns(), time.process_time_ns()
         self._stopped: int | None = None
 
@@ -83,7 +93,9 @@ class Stopwatch:
 
     def taken(self) -> Taken:
         wall = time.perf_counter_ns() if self._stopped is None else self._stopped
-        return Taken(wall - self._wall, time.process_time_ns() - self._cpu)
+        cpu = time.process_time_ns() - self._cpu
+        by_thread = threads.between(self._threads, threads.times()) if self._by_thread else {}
+        return Taken(wall - self._wall, cpu, by_thread)
 
 
 Block = Callable[[int], None]

@@ -8,6 +8,7 @@ from benchmark.overhead.configurations import MEASURED
 OFF_NS = 20_000
 ADDED_NS = {"off": 0, "off-again": 0, "stages": 400, "files": 900, "spans": 1_000, "everything": 1_500}
 ROUNDS = 31
+THREADS = {"off": {"caller": 15_000}, "files": {"aerospike-trace": 3_000, "caller": 15_500}}
 
 
 def rounds(added=ADDED_NS, noise=100, off=OFF_NS):
@@ -33,7 +34,7 @@ def measured(**cells):
         "client": "0.1.0",
         "load_average": [0.5, 0.25, 0.125],
         "load_average_after": [1.5, 0.25, 0.125],
-        "cells": {name: {"operations": 1000, "rounds": found} for name, found in cells.items()},
+        "cells": {name: {"operations": 1000, "rounds": found, "threads": THREADS} for name, found in cells.items()},
     }
 
 

@@ -1,13 +1,15 @@
 """What recording costs: paired figures, verdicts about limits, instruction counts, and the pages made of them."""
 
 import json
+import threading
+import time
 
 import overhead_pages
 import pytest
 import write_performance_docs as writer
-from overhead_samples import ADDED_NS, OFF_NS, ROUNDS, counted, measured, result_file, rounds
+from overhead_samples import ADDED_NS, OFF_NS, ROUNDS, THREADS, counted, measured, result_file, rounds
 
-from benchmark.overhead import counting, figures, report, results, verdicts
+from benchmark.overhead import counting, figures, report, results, threads, verdicts
 from benchmark.overhead.configurations import COUNTED
 from benchmark.overhead.workloads import CASES
 
@@ -64,6 +66,7 @@ def test_rounds_of_several_processes_are_one_measurement():
     joined = results.together(processes)
     assert joined["load_average_after"] == [9.0, 9.0, 9.0]
     cell = joined["cells"]["get-sync"]
+    assert cell["threads"] == THREADS
     assert (cell["processes"], cell["short_processes"]) == ([ROUNDS] * 3, [7] * 3)
     assert cell["rounds"]["files"][ROUNDS : 2 * ROUNDS] == slower["files"]
     del cell["short_rounds"]
@@ -151,6 +154,29 @@ def test_the_report_has_a_row_for_everything_and_says_every_verdict():
     assert "limit 600: within" in text
     assert "off against off again, get-sync" in text
     assert "30,010" in text
+    assert "threads, us per operation, get-sync, files: aerospike-trace 3.0, caller 15.5" in text
+
+
+def test_every_thread_is_told_by_its_name():
+    going_on = threading.Event()
+    before = threads.times()
+    busy = threading.Thread(target=burn, args=(going_on,))
+    busy.start()
+    burn(going_on, 50_000_000)
+    after = threads.between(before, threads.times())
+    going_on.set()
+    busy.join()
+    assert after[threads.CALLER] >= 40_000_000
+    others = sum(nanos for name, nanos in after.items() if name != threads.CALLER)
+    assert others > 0
+    assert threads.mean([{"a": 2, "b": 4}, {"a": 4}]) == {"a": 3, "b": 2}
+
+
+def burn(stop, nanos=60_000_000_000):
+    """Use the processor, until told to stop or for so long."""
+    until = time.thread_time_ns() + nanos
+    while not stop.is_set() and time.thread_time_ns() < until:
+        pass
 
 
 @pytest.fixture
@@ -181,6 +207,7 @@ def test_results_are_shown_on_both_pages_and_checked(docs, capsys):
     page = (docs / "performance" / "overhead.md").read_text()
     assert "| stages, one operation, at most 600 ns | get-sync | 3.11.2 | wall | +400&nbsp;" in page
     assert "| get, one caller | 30,000 | 30,010 | 33,000 |" in page
+    assert "| files | 3.0 | 15.5 |" in page
     operators = (docs / "production" / "overhead.md").read_text()
     assert "| stages, one operation, at most 600 ns |" in operators
     assert operators.endswith("The end.\n")
