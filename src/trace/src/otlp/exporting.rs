@@ -301,3 +301,70 @@ impl Counters {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use aerospike_stages::caller::Span;
+    use aerospike_stages::{Caller, End, Lane, Operation, Origin, Recorder};
+
+    use super::*;
+    use crate::ended::Kept;
+    use crate::settings::{traces, Asked, Source};
+
+    /// A block with an operation whose span has been chosen.
+    fn block_of_one() -> (Block, Origin) {
+        let mut recorder = Recorder::start(Operation::BatchRead, Lane::Asyncio, 0);
+        recorder.caller = Some(Box::new(Caller {
+            span: Some(Span {
+                trace_id: 1,
+                span_id: 2,
+                sampled: true,
+            }),
+            ..Caller::default()
+        }));
+        let ending = recorder.close(End::OK.outcome, 10);
+        let mut block = Block::default();
+        block.add(&recorder, &ending, &End::OK, Some(Kept::Head));
+        (block, recorder.origin())
+    }
+
+    #[test]
+    fn a_conversion_may_be_seen_before_its_operation_once() {
+        let nothing = HashMap::new();
+        let Ok(Asked::On(settings)) = traces::resolve(&Source {
+            arguments: &nothing,
+            environment: &|_| None,
+        }) else {
+            panic!("nothing said means that spans are wanted");
+        };
+        let runtime = runtime().unwrap();
+        let exporter = runtime.block_on(async { exporter(&settings.to) }).unwrap();
+        let mut sending = Sending {
+            queue: &Queue::new(4, 4),
+            settings: &settings,
+            counters: &Counters::default(),
+            runtime: &runtime,
+            exporter: &exporter,
+            spans: Spans::new(true, String::new()),
+            late: Vec::new(),
+        };
+        let (block, origin) = block_of_one();
+        let conversion = Converted::here(origin, 10, 5);
+        let mut batch = Vec::new();
+        let orphans = |sending: &Sending<'_>| sending.counters.orphans.load(Ordering::Relaxed);
+
+        assert!(!sending.add(Item::Conversion(&conversion), &mut batch));
+        assert_eq!((sending.late.len(), orphans(&sending)), (1, 0));
+        assert!(!sending.add(Item::Late(&conversion), &mut batch));
+        assert_eq!((sending.late.len(), orphans(&sending)), (1, 1));
+
+        for ended in block.operations() {
+            assert!(sending.add(Item::Operation(ended), &mut batch));
+        }
+        let before = batch.len();
+        assert!(sending.add(Item::Late(&conversion), &mut batch));
+        assert_eq!((batch.len(), orphans(&sending)), (before + 1, 1));
+    }
+}
