@@ -21,7 +21,7 @@ import aerospike_py
 from aerospike_py.testing import EmbeddedServer
 
 from benchmark.overhead import collector, counting, report, results
-from benchmark.overhead.workloads import records
+from benchmark.overhead.workloads import CASES, records
 from benchmark.processes.places import ROOT
 from benchmark.processes.stamps import summary
 
@@ -60,6 +60,13 @@ def main() -> None:
     )
     parser.add_argument("--also", type=Path, action="append", default=[], help="another Python to measure with")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for all Pythons together")
+    parser.add_argument(
+        "--case",
+        dest="cases",
+        action="append",
+        choices=[case.name for case in CASES],
+        help="a workload to measure, all of them by default",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="the result file, below build/benchmark by default")
     parser.add_argument(
@@ -68,6 +75,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.instructions and shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed (Debian: apt-get install valgrind)")
+    if arguments.instructions and arguments.cases:
+        raise SystemExit("--case is about times: instructions are counted for all workloads")
     name = "overhead-instructions.json" if arguments.instructions else "overhead.json"
     path = arguments.json or ROOT / "build" / "benchmark" / name
     pythons = present(arguments.also)
@@ -82,7 +91,13 @@ def main() -> None:
                 counted.append(counting.count(python, hosts, endpoint))
                 continue
             seconds = arguments.minutes * 60 / len(pythons)
-            job = {"hosts": hosts, "endpoint": endpoint, "seconds": seconds, "seed": arguments.seed}
+            job = {
+                "hosts": hosts,
+                "endpoint": endpoint,
+                "cases": arguments.cases or [case.name for case in CASES],
+                "seconds": seconds,
+                "seed": arguments.seed,
+            }
             measured.append(measure_all(python, job))
     found = results.of(where, measured, counted)
     results.write(found, path)

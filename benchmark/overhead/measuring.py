@@ -1,7 +1,7 @@
 """The process that is measured: rounds of blocks in every configuration, on one connected client of each lane.
 
-``python -m benchmark.overhead.measuring JOB``: the job is a JSON object with ``hosts``, ``endpoint``, ``seconds`` and
-``seed``; what the blocks took is printed as one. Imported by every Python that is measured: standard library only.
+``python -m benchmark.overhead.measuring JOB``: the job is a JSON object with ``hosts``, ``endpoint``, ``cases``,
+``seconds`` and ``seed``; what the blocks took is printed as one. Imported by every Python that is measured: standard library only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import random
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aerospike_py
@@ -110,31 +111,37 @@ class Measuring:
         return max(1, int(count * seconds / taken))
 
 
-def share_of(case: Case, seconds: float) -> float:
-    if case.concurrency > 1:
-        return seconds * THROUGHPUT_SHARE
-    return seconds * (1 - THROUGHPUT_SHARE) / sum(1 for other in CASES if other.concurrency == 1)
+def share_of(case: Case, cases: Sequence[Case], seconds: float) -> float:
+    """What one workload has of the time."""
+    short = [other for other in cases if other.concurrency == 1]
+    if len(short) in (0, len(cases)):
+        return seconds / len(cases)
+    if case in short:
+        return seconds * (1 - THROUGHPUT_SHARE) / len(short)
+    return seconds * THROUGHPUT_SHARE / (len(cases) - len(short))
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     config: aerospike_py.ClientConfig = {"hosts": [(str(host), int(port)) for host, port in job["hosts"]]}
     rng = random.Random(job["seed"])
+    cases = [case for case in CASES if case.name in job["cases"]]
     cells: dict[str, Any] = {}
     with aerospike_py.client(config).connect() as client:
         client.batch_write(records())
         check(client)
         measuring = Measuring(job["endpoint"], None, rng)
-        for case in CASES:
+        for case in cases:
             if case.lane == "sync":
-                cells[case.name] = measuring.cell(case, sync_block(client, case), share_of(case, job["seconds"]))
+                work = sync_block(client, case)
+                cells[case.name] = measuring.cell(case, work, share_of(case, cases, job["seconds"]))
     loop = asyncio.new_event_loop()
     async_client = aerospike_py.async_client(config)
     loop.run_until_complete(async_client.connect())
     measuring = Measuring(job["endpoint"], loop, rng)
-    for case in CASES:
+    for case in cases:
         if case.lane == "async":
             work = async_block(async_client, loop, case)
-            cells[case.name] = measuring.cell(case, work, share_of(case, job["seconds"]))
+            cells[case.name] = measuring.cell(case, work, share_of(case, cases, job["seconds"]))
     loop.run_until_complete(async_client.close())
     loop.close()
     return cells

@@ -30,12 +30,13 @@ def of(where: dict[str, Any], measured: list[dict[str, Any]], counted: list[dict
         measured: What was measured with each Python.
         counted: What `counting` has counted.
     """
+    cases = {name for one in (*measured, *counted) for name in one["cells"]}
     return {
         "format": FORMAT,
         "version": VERSION,
         "stamp": where,
         "configurations": {one.name: one.what for one in (*MEASURED, *COUNTED)},
-        "cases": {case.name: case.what for case in CASES},
+        "cases": {case.name: case.what for case in CASES if case.name in cases},
         "pythons": [judged(one) for one in measured],
         "instructions": counted,
     }

@@ -9,7 +9,7 @@ import pytest
 import write_performance_docs as writer
 from overhead_samples import ADDED_NS, OFF_NS, ROUNDS, THREADS, counted, measured, result_file, rounds
 
-from benchmark.overhead import counting, figures, report, results, threads, verdicts
+from benchmark.overhead import counting, figures, measuring, report, results, threads, verdicts
 from benchmark.overhead.configurations import COUNTED
 from benchmark.overhead.workloads import CASES
 
@@ -112,6 +112,18 @@ def test_lost_throughput_is_a_share_of_what_there_was():
 def test_every_limit_concerns_workloads_that_are_measured():
     names = {case.name for case in CASES}
     assert all(set(limit.cases) <= names for limit in verdicts.LIMITS)
+
+
+def test_the_time_is_shared_by_the_workloads_that_are_measured():
+    shares = {case.name: measuring.share_of(case, CASES, 80.0) for case in CASES}
+    assert shares.pop("throughput-async") == 40.0
+    assert set(shares.values()) == {10.0}
+    for chosen in (CASES[:2], CASES[-1:]):
+        assert sum(measuring.share_of(case, chosen, 80.0) for case in chosen) == 80.0
+
+
+def test_a_result_file_names_the_workloads_that_were_measured():
+    assert list(result_file([measured(**{"get-sync": rounds()})], [])["cases"]) == ["get-sync"]
 
 
 def test_processor_time_is_judged_by_itself():
