@@ -125,6 +125,10 @@ def figures(cases: dict[str, str], cells: dict[str, Any]) -> Iterator[str]:
             yield f"| {one['configuration']} | {rounds} | {' | '.join(figures_of)} |"
         yield ""
         yield from threads(cell.get("threads", {}))
+        if cell.get("background"):
+            told = ", ".join(f"{name} {nanos / 1e3:.1f} µs" for name, nanos in cell["background"].items())
+            yield f"Everything pays, in the short rounds, for what other threads have run for an operation: {told}."
+            yield ""
 
 
 def threads(times: dict[str, dict[str, float]]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ import aerospike_py
 HEAD_SHARE = 0.01
 EXPORTED_MS = 200
 """How often spans are sent: often enough for every block to pay for sending its own."""
+RESIDENT_EXPORTED_MS = 1_000
+"""The same where a series of blocks pays for it: still five times as often as by default."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +113,95 @@ def switched(
     with contextlib.ExitStack() as stack:
         recorder = None
         if wanted.stages:
-            aerospike_py.set_internal_stage_metrics_enabled(True)
-            stack.callback(aerospike_py.set_internal_stage_metrics_enabled, False)
+            stack.enter_context(_stages())
         if wanted.files:
-            place = tempfile.mkdtemp(prefix="overhead-", dir=folder)
-            stack.callback(shutil.rmtree, place)
-            recorder = stack.enter_context(aerospike_py.trace_recorder(place))
-            stack.callback(_check_recorded, recorder)
+            recorder = stack.enter_context(_trace_files(folder))
         if wanted.spans:
-            aerospike_py.init_tracing(
-                endpoint=endpoint,
-                protocol="http/protobuf",
-                sampler="traceidratio",
-                sampler_arg=HEAD_SHARE,
-                schedule_delay_ms=EXPORTED_MS,
-            )
-            stack.callback(aerospike_py.shutdown_tracing)
+            stack.enter_context(_spans(endpoint, EXPORTED_MS))
         if wanted.probes:
-            aerospike_py.start_probes()
-            stack.callback(aerospike_py.stop_probes)
+            stack.enter_context(_probes())
         if wanted.observer:
             stack.enter_context(Observers(loop).on())
         yield Switched(recorder)
+
+
+class Resident:
+    """Trace files, spans and probes that are there all the time, for operations to be recorded or not.
+
+    To begin and end them takes milliseconds; to record or not is a flag and a loop observer, and can change many times
+    a second. What threads of their own do meanwhile is done for operations of blocks that are over, too.
+    """
+
+    def __init__(self, recorder: aerospike_py.TraceRecorder, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._recorder, self._loop = recorder, loop
+        aerospike_py.set_internal_stage_metrics_enabled(False)
+
+    @contextlib.contextmanager
+    def used(self, wanted: Configuration) -> Iterator[None]:
+        """Record operations as a configuration has it, or leave everything unused."""
+        with contextlib.ExitStack() as stack:
+            if wanted.stages:
+                stack.enter_context(_stages())
+            if wanted.observer:
+                stack.enter_context(Observers(self._loop).on())
+            yield
+
+    def rows(self) -> int:
+        """How many rows the trace files have so far; none has been dropped."""
+        Switched(self._recorder).finish()
+        stats = self._recorder.stats()
+        if stats["error"] or any(count for name, count in stats.items() if name.startswith("dropped")):
+            raise SystemExit(f"not everything was recorded: {stats}")
+        return stats["rows"]
+
+
+@contextlib.contextmanager
+def resident(endpoint: str, loop: asyncio.AbstractEventLoop | None, folder: str | None = None) -> Iterator[Resident]:
+    """Have everything there that `EVERYTHING` takes; as `switched`."""
+    with (
+        _trace_files(folder) as recorder,
+        _spans(endpoint, RESIDENT_EXPORTED_MS),
+        _probes(),
+    ):
+        yield Resident(recorder, loop)
+
+
+@contextlib.contextmanager
+def _stages() -> Iterator[None]:
+    aerospike_py.set_internal_stage_metrics_enabled(True)
+    try:
+        yield
+    finally:
+        aerospike_py.set_internal_stage_metrics_enabled(False)
+
+
+@contextlib.contextmanager
+def _trace_files(folder: str | None) -> Iterator[aerospike_py.TraceRecorder]:
+    with tempfile.TemporaryDirectory(prefix="overhead-", dir=folder) as place:
+        with aerospike_py.trace_recorder(place) as recorder:
+            yield recorder
+        _check_recorded(recorder)
+
+
+@contextlib.contextmanager
+def _spans(endpoint: str, delay_ms: int) -> Iterator[None]:
+    aerospike_py.init_tracing(
+        endpoint=endpoint,
+        protocol="http/protobuf",
+        sampler="traceidratio",
+        sampler_arg=HEAD_SHARE,
+        schedule_delay_ms=delay_ms,
+    )
+    try:
+        yield
+    finally:
+        aerospike_py.shutdown_tracing()
+
+
+@contextlib.contextmanager
+def _probes() -> Iterator[None]:
+    aerospike_py.start_probes()
+    try:
+        yield
+    finally:
+        aerospike_py.stop_probes()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.overhead.configurations import MEASURED, OFF, OFF_AGAIN
+from benchmark.overhead.configurations import EVERYTHING, MEASURED, OFF, OFF_AGAIN
 
 DRAWS = 2_000
 CONFIDENCE = 0.95
@@ -73,7 +73,7 @@ class Compared:
     cpu_ratio: Interval
 
 
-def compare(rounds: dict[str, list[list[int]]], processes: Sequence[int] = ()) -> list[Compared]:
+def compare(rounds: dict[str, list[list[float]]], processes: Sequence[int] = ()) -> list[Compared]:
     """Compare every configuration with the mean of both offs of its round, and these with each other.
 
     Args:
@@ -108,8 +108,26 @@ def of_cell(cell: dict[str, Any]) -> list[Compared]:
     compared = compare(cell["rounds"], cell.get("processes", ()))
     if "short_rounds" not in cell:
         return compared
-    short = {one.configuration: one for one in compare(cell["short_rounds"], cell.get("short_processes", ()))}
+    rounds = cell["short_rounds"]
+    if "background" in cell:
+        rounds = with_background(rounds, sum(cell["background"].values()), cell["processors"])
+    short = {one.configuration: one for one in compare(rounds, cell.get("short_processes", ()))}
     return [short.get(one.configuration, one) for one in compared]
+
+
+def with_background(
+    rounds: dict[str, list[list[float]]], nanos: float, processors: int
+) -> dict[str, list[list[float]]]:
+    """Rounds in which everything on pays for what other threads do for it.
+
+    Args:
+        rounds: As `compare` takes them; the processor time is that of the threads that carry out operations.
+        nanos: Processor time that the others take for an operation.
+        processors: How many there are. Where all are busy, operations come so much later as others take from each;
+            where one is idle, they do not come later at all.
+    """
+    paid = [[wall + nanos / processors, cpu + nanos] for wall, cpu in rounds[EVERYTHING.name]]
+    return {**rounds, EVERYTHING.name: paid}
 
 
 def rounds_of(cell: dict[str, Any], configuration: str) -> int:

@@ -1,7 +1,8 @@
 """The process that is measured: rounds of blocks in every configuration, on one connected client of each lane.
 
 ``python -m benchmark.overhead.measuring JOB``: the job is a JSON object with ``hosts``, ``endpoint``, ``cases``,
-``seconds`` and ``seed``; what the blocks took is printed as one. Imported by every Python that is measured: standard library only.
+``seconds`` and ``seed``; what the blocks took is printed as one. Imported by every Python that is measured: standard
+library only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from typing import Any
 import aerospike_py
 
 from benchmark.overhead import threads
-from benchmark.overhead.configurations import ALL_OR_NOTHING, MEASURED, OFF, QUICK, Configuration, switched
+from benchmark.overhead.configurations import (
+    ALL_OR_NOTHING,
+    EVERYTHING,
+    MEASURED,
+    OFF,
+    QUICK,
+    Configuration,
+    resident,
+    switched,
+)
 from benchmark.overhead.workloads import CASES, Block, Case, Stopwatch, Taken, async_block, check, records, sync_block
 
 # The other blocks are short, and many of them tell more than a few long ones.
@@ -28,9 +38,13 @@ THROUGHPUT_SHARE = 0.5
 LEAST_ROUNDS = 5
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
+SHORT_SECONDS = 0.025
+"""How long a short block lasts where the others last for some time."""
+RESIDENT_WARM_UP = 20
+"""So many of these blocks come first, with everything on: a recording has then filled its buffers once."""
 LONG_WARM_UP = 0.5
-"""The same where blocks last for some time: by then, a recording has filled its buffers once and uses them again, and
-spans have been sent once over a new connection."""
+"""The same as `WARM_UP` where blocks last for some time: by then, a recording has filled its buffers once and uses them
+again, and spans have been sent once over a new connection."""
 
 
 class Measuring:
@@ -60,26 +74,28 @@ class Measuring:
         """Rounds of one workload for so long.
 
         Half of that or more is for short rounds: of shorter blocks of what switches at once, because the machine
-        changes less meanwhile, or, where blocks have to be long, of less to switch.
+        changes less meanwhile.
         """
         count = case.operations or self._operations_in(case.seconds, work)
         for configuration in MEASURED:
             self.block(configuration, work, max(1, count // 4))
-        if not case.operations:
-            few, share = count, 2 / 3
-            rounds, by_thread = self._rounds(MEASURED, work, count, seconds * (1 - share), LONG_WARM_UP)
-            short_rounds, _ = self._rounds(ALL_OR_NOTHING, work, count, seconds * share, LONG_WARM_UP)
+        if case.operations:
+            rounds, by_thread = self._rounds(MEASURED, work, count, seconds / 2)
+            short_rounds, _ = self._rounds(QUICK, work, case.few, seconds / 2)
+            short = {"short_operations": case.few, "short_rounds": short_rounds}
         else:
-            few, share = case.few, 1 / 2
-            rounds, by_thread = self._rounds(MEASURED, work, count, seconds * (1 - share))
-            short_rounds, _ = self._rounds(QUICK, work, few, seconds * share)
-        return {
-            "operations": count,
-            "rounds": rounds,
-            "threads": by_thread,
-            "short_operations": few,
-            "short_rounds": short_rounds,
-        }
+            rounds, by_thread = self._rounds(MEASURED, work, count, seconds / 3, LONG_WARM_UP)
+            few = max(2 * case.concurrency, round(count * SHORT_SECONDS / case.seconds))
+            short_rounds, background = self._resident_rounds(work, few, case.concurrency, seconds * 2 / 3)
+            background |= threads.by_the_clock(by_thread[OFF.name], by_thread[EVERYTHING.name])
+            processors = len(os.sched_getaffinity(0))
+            short = {
+                "short_operations": few,
+                "short_rounds": short_rounds,
+                "background": background,
+                "processors": processors,
+            }
+        return {"operations": count, "rounds": rounds, "threads": by_thread, **short}
 
     def _rounds(
         self,
@@ -101,6 +117,38 @@ class Measuring:
                 by_thread[configuration.name].append(block.threads)
             done += 1
         return taken, {name: threads.mean(blocks) for name, blocks in by_thread.items()}
+
+    def _resident_rounds(
+        self, work: Block, few: int, warm_up: int, seconds: float
+    ) -> tuple[dict[str, list[list[int]]], threads.Times]:
+        """Rounds of short blocks with everything there all the time and recording on or off.
+
+        A block tells the processor time of the threads that carry out operations.
+
+        Returns:
+            The rounds, and what threads that work for recorded operations have run for each of them.
+        """
+        taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in ALL_OR_NOTHING}
+        recorded = 0
+        with resident(self._endpoint, self._loop) as there:
+            with there.used(EVERYTHING):
+                work(RESIDENT_WARM_UP * few)
+            rows, before = there.rows(), threads.times()
+            deadline = time.monotonic() + seconds
+            with threads.Clock() as clock:
+                while len(taken[OFF.name]) < LEAST_ROUNDS or time.monotonic() < deadline:
+                    for configuration in self._rng.sample(ALL_OR_NOTHING, k=len(ALL_OR_NOTHING)):
+                        with there.used(configuration):
+                            work(warm_up)
+                            ran, began = clock.nanos(), time.perf_counter_ns()
+                            work(few)
+                            wall, ran = time.perf_counter_ns() - began, clock.nanos() - ran
+                        taken[configuration.name].append([round(wall / few), round(ran / few)])
+                        recorded += (few + warm_up) * configuration.stages
+            if there.rows() - rows < recorded:
+                raise SystemExit("not all operations are in the trace files: nothing of this can be used")
+            ran = threads.for_recorded(threads.between(before, threads.times()))
+        return taken, {name: round(nanos / recorded) for name, nanos in ran.items()}
 
     def _operations_in(self, seconds: float, work: Block) -> int:
         """How many operations take so long when nothing is on."""

@@ -67,6 +67,9 @@ def thread_lines(cells: dict[str, Any]) -> Iterator[str]:
         for configuration, times in cell.get("threads", {}).items():
             told = ", ".join(f"{thread} {nanos / 1e3:.1f}" for thread, nanos in times.items())
             yield f"threads, us per operation, {name}, {configuration}: {told}"
+        if cell.get("background"):
+            told = ", ".join(f"{thread} {nanos / 1e3:.1f}" for thread, nanos in cell["background"].items())
+            yield f"of which everything pays for, us per operation, {name}: {told}"
 
 
 def instruction_table(counted: dict[str, Any]) -> Iterator[str]:

@@ -63,6 +63,8 @@ def _cell(cells: list[dict[str, Any]]) -> dict[str, Any]:
             joined[rounds] = {name: [block for cell in cells for block in cell[rounds][name]] for name in names}
     if "threads" in joined:
         joined["threads"] = {name: threads.mean(cell["threads"][name] for cell in cells) for name in joined["threads"]}
+    if "background" in joined:
+        joined["background"] = threads.mean(cell["background"] for cell in cells)
     return joined
 
 

@@ -43,6 +43,34 @@ def test_short_rounds_say_what_they_can():
     assert figures.of_cell({"operations": 10, "rounds": rounds()}) == figures.compare(rounds())
 
 
+def test_everything_pays_for_threads_that_carry_out_no_operations():
+    names = ("off", "off-again", "everything")
+    short = {name: [[1_000, 1_500]] * 7 for name in names}
+    short["everything"] = [[1_010, 1_530]] * 7
+    cell = {"operations": 10, "rounds": rounds(), "short_operations": 1, "short_rounds": short}
+    alone = by_name(figures.of_cell(cell))["everything"]
+    assert (alone.difference_ns.median, alone.cpu_difference_ns.median) == (10, 30)
+    paid = by_name(figures.of_cell({**cell, "background": {"a": 20, "b": 10}, "processors": 2}))
+    everything = paid["everything"]
+    assert (everything.difference_ns.median, everything.cpu_difference_ns.median) == (25, 60)
+    assert paid["off-again"].ratio == figures.Interval(1, 1, 1)
+
+
+def test_threads_are_told_by_what_they_work_for():
+    on = {"caller": 9, "aerospike-py": 8, "aerospike-trace": 7, "aerospike-py-gi": 5, "aerospike-py-lo": 2}
+    off = {"caller": 9, "aerospike-py": 8, "aerospike-py-lo": 3}
+    assert threads.for_recorded(on) == {"aerospike-trace": 7}
+    assert threads.by_the_clock(off, on) == {"aerospike-py-gi": 5, "aerospike-py-lo": 0, "aerospike-py-pr": 0}
+
+
+def test_a_clock_of_threads_goes_on_while_they_work():
+    stop = threading.Event()
+    with threads.Clock() as clock:
+        before = clock.nanos()
+        burn(stop, 30_000_000)
+        assert clock.nanos() - before >= 20_000_000
+
+
 def test_processes_count_alike_and_what_tells_them_apart_is_in_the_interval():
     one, other = [100.0] * 10, [200.0] * 30
     assert figures.interval(one, [10]) == figures.Interval(100, 100, 100)
