@@ -38,9 +38,10 @@ THROUGHPUT_SHARE = 0.5
 LEAST_ROUNDS = 5
 WARM_UP = 0.2
 """What is done unmeasured after a switch, as a part of a block: background threads are then at work as they will be."""
-SHORT_SECONDS = 0.025
-"""How long a short block lasts where the others last for some time."""
-RESIDENT_WARM_UP = 20
+SHORT_SECONDS = 0.05
+"""How long a short block lasts where the others last for some time, not counting a quarter as much that comes first:
+what recording needs has then been fetched from memory."""
+RESIDENT_WARM_UP = 10
 """So many of these blocks come first, with everything on: a recording has then filled its buffers once."""
 LONG_WARM_UP = 0.5
 """The same as `WARM_UP` where blocks last for some time: by then, a recording has filled its buffers once and uses them
@@ -86,7 +87,7 @@ class Measuring:
         else:
             rounds, by_thread = self._rounds(MEASURED, work, count, seconds / 3, LONG_WARM_UP)
             few = max(2 * case.concurrency, round(count * SHORT_SECONDS / case.seconds))
-            short_rounds, background = self._resident_rounds(work, few, case.concurrency, seconds * 2 / 3)
+            short_rounds, background = self._resident_rounds(work, few, seconds * 2 / 3)
             background |= threads.by_the_clock(by_thread[OFF.name], by_thread[EVERYTHING.name])
             processors = len(os.sched_getaffinity(0))
             short = {
@@ -119,7 +120,7 @@ class Measuring:
         return taken, {name: threads.mean(blocks) for name, blocks in by_thread.items()}
 
     def _resident_rounds(
-        self, work: Block, few: int, warm_up: int, seconds: float
+        self, work: Block, few: int, seconds: float
     ) -> tuple[dict[str, list[list[int]]], threads.Times]:
         """Rounds of short blocks with everything there all the time and recording on or off.
 
@@ -129,7 +130,7 @@ class Measuring:
             The rounds, and what threads that work for recorded operations have run for each of them.
         """
         taken: dict[str, list[list[int]]] = {configuration.name: [] for configuration in ALL_OR_NOTHING}
-        recorded = 0
+        recorded, warm_up = 0, max(1, few // 4)
         with resident(self._endpoint, self._loop) as there:
             with there.used(EVERYTHING):
                 work(RESIDENT_WARM_UP * few)

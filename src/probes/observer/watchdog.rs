@@ -122,9 +122,11 @@ fn find_late(known: &mut HashMap<usize, Known>) -> Found {
     let mut late = Vec::new();
     let mut again = LONGEST;
     for observed in loops {
-        // A loop that has to be asked is asked twice as often: its durations are as exact as that.
-        let asking = if observed.steps { 1 } else { 2 };
-        again = again.min(Duration::from_nanos(patience(&observed, 0) / asking));
+        again = again.min(Duration::from_nanos(match observed.steps {
+            true => latest(&observed, 0),
+            // Its durations are as exact as it is asked often.
+            false => patience(&observed, 0) / 2,
+        }));
         let now = clock::now_ns();
         let Some(began) = since(&observed) else {
             if let Some(bridge) = observed.bridge.upgrade().filter(|_| !observed.steps) {
@@ -141,7 +143,11 @@ fn find_late(known: &mut HashMap<usize, Known>) -> Found {
             known.looks += 1;
             late.push((observed.clone(), began));
         }
-        let left = patience(&observed, known.looks).saturating_sub(taken);
+        let due = match observed.steps {
+            true => latest(&observed, known.looks),
+            false => patience(&observed, known.looks),
+        };
+        let left = due.saturating_sub(taken);
         again = again.min(Duration::from_nanos(left));
     }
     Found {
@@ -153,6 +159,11 @@ fn find_late(known: &mut HashMap<usize, Known>) -> Found {
 /// How long something may take before the next look. The longer it takes, the fewer looks.
 fn patience(observed: &Observed, looks: u32) -> u64 {
     (observed.slow / 2).saturating_mul(1 << looks.min(20))
+}
+
+/// How long at most: still before it is slow, and by as much later as the thread need not wake up for what is not.
+fn latest(observed: &Observed, looks: u32) -> u64 {
+    patience(observed, looks).saturating_mul(3) / 2
 }
 
 /// What tells observations apart: there may be several of one loop.
