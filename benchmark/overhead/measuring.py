@@ -148,8 +148,8 @@ class Measuring:
                         recorded += (few + warm_up) * configuration.stages
             if there.rows() - rows < recorded:
                 raise SystemExit("not all operations are in the trace files: nothing of this can be used")
-            ran = threads.for_recorded(threads.between(before, threads.times()))
-        return taken, {name: round(nanos / recorded) for name, nanos in ran.items()}
+            others = threads.for_recorded(threads.between(before, threads.times()))
+        return taken, {name: round(nanos / recorded) for name, nanos in others.items()}
 
     def _operations_in(self, seconds: float, work: Block) -> int:
         """How many operations take so long when nothing is on."""
