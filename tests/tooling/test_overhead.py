@@ -89,15 +89,16 @@ def test_rounds_of_several_processes_are_one_measurement():
     }
     processes = [measured(**{"get-sync": found}) for found in (rounds(), slower, rounds())]
     for process in processes:
-        process["cells"]["get-sync"]["short_rounds"] = short
+        process["cells"]["get-sync"] |= {"short_rounds": short, "background": {"a": 30}, "processors": 2}
+    processes[0]["cells"]["get-sync"]["background"] = {"a": 60}
     processes[-1]["load_average_after"] = [9.0, 9.0, 9.0]
     joined = results.together(processes)
     assert joined["load_average_after"] == [9.0, 9.0, 9.0]
     cell = joined["cells"]["get-sync"]
-    assert cell["threads"] == THREADS
+    assert (cell["threads"], cell["background"], cell["processors"]) == (THREADS, {"a": 40}, 2)
     assert (cell["processes"], cell["short_processes"]) == ([ROUNDS] * 3, [7] * 3)
     assert cell["rounds"]["files"][ROUNDS : 2 * ROUNDS] == slower["files"]
-    del cell["short_rounds"]
+    del cell["short_rounds"], cell["background"]
     found = by_name(figures.of_cell(cell))["stages"]
     assert found.cpu_difference_ns.median == pytest.approx((800 + 1000 + 800) / 3)
     assert found.cpu_difference_ns.low == 800
