@@ -105,7 +105,6 @@ impl Worker {
             .name(name.to_owned())
             .spawn(move || {
                 block_signals();
-                give_way();
                 *its_calls
                     .thread
                     .lock()
@@ -145,44 +144,9 @@ fn block_signals() {
     }
 }
 
-/// Has the thread wait for its turn when it wakes up, instead of taking the processor from a thread that carries out an
-/// operation. It gets no less of the processor in the long run.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    // SAFETY: the parameter is read while the call lasts, and only this thread's policy changes. Where the system does
-    // not allow it, the thread stays as it is.
-    unsafe {
-        let parameter = std::mem::zeroed::<libc::sched_param>();
-        libc::sched_setscheduler(0, libc::SCHED_BATCH, &parameter);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_worker_takes_the_processor_from_nobody_and_no_signals() {
-        let (tell, told) = std::sync::mpsc::channel();
-        let worker = Worker::start("looks", Arc::default(), move || {
-            // SAFETY: the set is initialised by the call that reads this thread's mask.
-            let blocked = unsafe {
-                let mut set = std::mem::zeroed::<libc::sigset_t>();
-                libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut set);
-                libc::sigismember(&set, libc::SIGINT)
-            };
-            // SAFETY: only this thread's policy is asked for.
-            let _ = tell.send((unsafe { libc::sched_getscheduler(0) }, blocked));
-        });
-        assert_eq!(told.recv(), Ok((libc::SCHED_BATCH, 1)));
-        assert!(worker.unwrap().stop(Duration::from_secs(30)));
-        // SAFETY: only this thread's policy is asked for.
-        assert_eq!(unsafe { libc::sched_getscheduler(0) }, libc::SCHED_OTHER);
-    }
 
     #[test]
     fn a_worker_that_hangs_does_not_keep_who_stops_it() {
