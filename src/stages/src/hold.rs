@@ -1,7 +1,7 @@
 //! Holding this crate's locks across a fork: a lock that another thread holds at that moment would
 //! stay locked in the child for ever.
 
-use std::sync::{Arc, MutexGuard, RwLockWriteGuard};
+use std::sync::{MutexGuard, RwLockWriteGuard};
 
 use crate::attempts::lock_waits;
 use crate::clock::lock_choice;
@@ -10,7 +10,7 @@ use crate::ends::lock_details;
 use crate::histogram::Counts;
 use crate::node::lock_names;
 use crate::series::{lock_known, Known};
-use crate::sink::{lock_sinks, Sink};
+use crate::sink::lock_sinks;
 use crate::target::{lock_places, Place};
 
 /// All locks of this crate; dropping it unlocks them.
@@ -18,7 +18,7 @@ pub struct Held {
     _choice: MutexGuard<'static, ()>,
     _registry: MutexGuard<'static, Registry>,
     _names: RwLockWriteGuard<'static, Vec<String>>,
-    _sinks: RwLockWriteGuard<'static, Vec<Arc<dyn Sink>>>,
+    _sinks: MutexGuard<'static, ()>,
     _places: RwLockWriteGuard<'static, Vec<Place>>,
     _details: RwLockWriteGuard<'static, Vec<(Option<&'static str>, Option<i32>)>>,
     _known: RwLockWriteGuard<'static, Option<Known>>,

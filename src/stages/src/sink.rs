@@ -4,7 +4,9 @@
 //! into a bounded buffer of its own and returns. It must not block, fail or call into Python.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
 
 use crate::facts::End;
 use crate::recorder::{Ending, Origin, Recorder};
@@ -20,24 +22,34 @@ pub trait Sink: Send + Sync {
 }
 
 static PRESENT: AtomicBool = AtomicBool::new(false);
-static SINKS: RwLock<Vec<Arc<dyn Sink>>> = RwLock::new(Vec::new());
+/// Whoever shows something takes what is there and never waits for those who change it.
+static SINKS: ArcSwapOption<Vec<Arc<dyn Sink>>> = ArcSwapOption::const_empty();
+/// Changes are made one after another.
+static CHANGING: Mutex<()> = Mutex::new(());
 
-pub(crate) fn lock_sinks() -> RwLockWriteGuard<'static, Vec<Arc<dyn Sink>>> {
-    SINKS.write().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock_sinks() -> MutexGuard<'static, ()> {
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn change(change: impl FnOnce(&mut Vec<Arc<dyn Sink>>)) {
+    let _changing = lock_sinks();
+    let mut sinks = SINKS
+        .load_full()
+        .map_or_else(Vec::new, |sinks| sinks.to_vec());
+    change(&mut sinks);
+    let any = !sinks.is_empty();
+    SINKS.store(any.then(|| Arc::new(sinks)));
+    PRESENT.store(any, Ordering::Release);
 }
 
 /// Has a sink see what ends from now on.
 pub fn add(sink: Arc<dyn Sink>) {
-    let mut sinks = lock_sinks();
-    sinks.push(sink);
-    PRESENT.store(true, Ordering::Release);
+    change(|sinks| sinks.push(sink));
 }
 
 /// Removes a sink; it may see an operation that is ending right now.
 pub fn remove(sink: &Arc<dyn Sink>) {
-    let mut sinks = lock_sinks();
-    sinks.retain(|present| !Arc::ptr_eq(present, sink));
-    PRESENT.store(!sinks.is_empty(), Ordering::Release);
+    change(|sinks| sinks.retain(|present| !Arc::ptr_eq(present, sink)));
 }
 
 /// Whether there is a sink: one relaxed load.
@@ -47,11 +59,10 @@ pub fn is_present() -> bool {
     PRESENT.load(Ordering::Relaxed)
 }
 
-/// Shows something to every sink. While a sink is being added or removed, nothing is shown rather
-/// than waited.
+/// Shows something to every sink that is there now, also while others come and go.
 #[cold]
 pub(crate) fn show(visit: impl Fn(&dyn Sink)) {
-    if let Ok(sinks) = SINKS.try_read() {
+    if let Some(sinks) = SINKS.load().as_ref() {
         sinks.iter().for_each(|sink| visit(&**sink));
     }
 }

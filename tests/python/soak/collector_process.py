@@ -13,41 +13,7 @@ import os
 import socket
 import sys
 
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
-from opentelemetry.proto.trace.v1 import trace_pb2
-
-DEFERRED = "aerospike.deferred"
-"""What the span of a conversion says that was made after its operation."""
-DURATION = "db.client.operation.duration"
-
-
-def count_metrics(body: bytes) -> tuple[int, int]:
-    """Return how many operations have ended since the process began, and how many points there are."""
-    operations = points = 0
-    for resource in metrics.ExportMetricsServiceRequest.FromString(body).resource_metrics:
-        for scope in resource.scope_metrics:
-            for metric in scope.metrics:
-                kind = metric.WhichOneof("data")
-                assert kind is not None, metric.name
-                found = getattr(metric, kind).data_points
-                points += len(found)
-                if metric.name == DURATION:
-                    operations += sum(point.count for point in found)
-    return operations, points
-
-
-def count_traces(body: bytes) -> tuple[int, int]:
-    """Return operations and spans; a conversion that was made later counts as an operation, as it does when sent."""
-    operations = spans = 0
-    for resource in traces.ExportTraceServiceRequest.FromString(body).resource_spans:
-        for scope in resource.scope_spans:
-            spans += len(scope.spans)
-            for span in scope.spans:
-                is_client = span.kind == trace_pb2.Span.SPAN_KIND_CLIENT
-                operations += is_client or any(attribute.key == DEFERRED for attribute in span.attributes)
-    return operations, spans
-
+from wire import count_metrics, count_traces
 
 COUNTED = {"/v1/traces": count_traces, "/v1/metrics": count_metrics}
 
