@@ -78,6 +78,22 @@ OPERATIONS = pa.schema(
         ("tracks", pa.list_(TRACK)),
     ]
 )
+CONVERSIONS = pa.schema(
+    [
+        OPERATIONS.field(name)
+        for name in (
+            "kind",
+            "operation_id",
+            "operation",
+            "lane",
+            "start_ns",
+            "duration_ns",
+            "thread_id",
+            "thread_name",
+            "stage_to_dict_ns",
+        )
+    ]
+)
 PROBES = pa.schema(
     [
         ("probe", pa.string()),
@@ -223,7 +239,12 @@ class Recording:
         metadata = {"aerospike_py.trace.version": version, "aerospike_py.frame": json.dumps(self.frame)}
         stem = f"rec-{self.frame['host']}-{self.frame['pid']}-{number}"
         path = folder / f"{stem}.operations.arrow"
-        write(path, OPERATIONS.with_metadata(metadata), self.rows[rows], footer, batch)
+        conversions = [row for row in self.rows[rows] if row["kind"] == "conversion"]
+        operations = [row for row in self.rows[rows] if row["kind"] != "conversion"]
+        write(path, OPERATIONS.with_metadata(metadata), operations, footer, batch)
+        if conversions:
+            later = folder / f"{stem}.conversions.arrow"
+            write(later, CONVERSIONS.with_metadata(metadata), conversions, footer, batch)
         if self.probes:
             write(folder / f"{stem}.probes.arrow", PROBES.with_metadata(metadata), self.probes, footer, batch)
         return path

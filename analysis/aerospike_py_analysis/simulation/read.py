@@ -49,16 +49,14 @@ def load(recording: Recording, most: int = OPERATIONS) -> Load:
 
 def window(recording: Recording, most: int) -> tuple[Chunk, Ints, float]:
     """Operations that follow each other, how long each was converted later, and what share of numbers is missing."""
-    parts, rows = [], 0
-    later: dict[tuple[int, int], int] = defaultdict(int)
+    parts, later, rows = [], [], 0
     for chunk in recording.chunks():
-        for row in np.flatnonzero(chunk.conversions).tolist():
-            later[int(chunk["process"][row]), int(chunk["operation_id"][row])] += int(chunk["duration_ns"][row])
-        kept = chunk.take(~chunk.conversions)
-        parts.append(kept)
-        rows += len(kept)
-        if rows >= READ_MOST:
-            break
+        # Conversions are in files of their own, which follow those of their operations.
+        later.append(chunk.take(chunk.conversions))
+        if rows < READ_MOST:
+            kept = chunk.take(~chunk.conversions)
+            parts.append(kept)
+            rows += len(kept)
     parts = [part for part in parts if len(part)]
     if not parts:
         raise NothingToReadError("\n".join(map(str, recording.problems)) or "there is no operation")
@@ -76,9 +74,19 @@ def window(recording: Recording, most: int) -> tuple[Chunk, Ints, float]:
     seen = sum(count for _, _, count in ids.values())
     # At both ends numbers are missing that are outside the piece.
     edge = 2 * int(np.maximum(whole["in_flight"], 0).max())
-    of_row = zip(whole["process"].tolist(), whole["operation_id"].tolist(), strict=True)
-    converted = np.array([later.get(row, 0) for row in of_row], dtype=np.int64)
-    return whole, converted, max(expected - seen - edge, 0) / max(expected, 1)
+    return whole, converted_later(whole, later), max(expected - seen - edge, 0) / max(expected, 1)
+
+
+def converted_later(operations: Chunk, conversions: list[Chunk]) -> Ints:
+    """How long the result of each operation was converted after its end."""
+    found: dict[tuple[int, int], int] = defaultdict(int)
+    for chunk in conversions:
+        wanted = chunk.take(np.isin(chunk["operation_id"], operations["operation_id"]))
+        columns = (wanted[name].tolist() for name in ("process", "operation_id", "duration_ns"))
+        for process, number, duration in zip(*columns, strict=True):
+            found[process, number] += duration
+    of_row = zip(operations["process"].tolist(), operations["operation_id"].tolist(), strict=True)
+    return np.array([found.get(row, 0) for row in of_row], dtype=np.int64)
 
 
 def groups_of(chunk: Chunk, recording: Recording) -> tuple[list[str], Ints]:

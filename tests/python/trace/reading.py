@@ -34,9 +34,9 @@ def table_of(path):
         return pa.Table.from_batches(batches, reader.schema)
 
 
-def rows(folder):
-    """All rows of all files of operations, as dictionaries, in the order in which they ended."""
-    all_rows = [row for path in files(folder) for row in table_of(path).to_pylist()]
+def rows(folder, content="operations"):
+    """All rows of all files of operations or conversions, as dictionaries, in the order in which they ended."""
+    all_rows = [row for path in files(folder, content) for row in table_of(path).to_pylist()]
     return sorted(all_rows, key=lambda row: row["start_ns"] + row["duration_ns"])
 
 

@@ -63,7 +63,7 @@ def test_a_row_says_all_there_is(connect, faults, lane, many, tmp_path):
     if lane == "asyncio":
         assert "asyncio" in frame["event_loops"]
     assert frame["stages"] == [stage.name for stage in aerospike_py.stage_table()]
-    found = [row for row in rows(tmp_path) if row["kind"] == "operation"]
+    found = rows(tmp_path)
     for row in found:
         check(row, frame["stages"])
         assert began - 2_000_000 <= row["start_ns"] + frame["clock_unix_ns"] <= time.time_ns()
@@ -89,15 +89,22 @@ def test_a_row_says_all_there_is(connect, faults, lane, many, tmp_path):
         assert batch[name] == sum(track[name] for track in batch["tracks"]) >= 3
 
 
-def test_a_late_conversion_is_a_row_of_its_own(client, many, tmp_path):
-    with aerospike_py.trace_recorder(tmp_path):
+def test_a_late_conversion_is_in_a_file_of_its_own(client, many, tmp_path):
+    with aerospike_py.trace_recorder(tmp_path) as recorder:
+        client.batch_read(many)
+        assert recorder.flush()
+        assert files(tmp_path, "conversions") == []
         client.batch_read(many).to_dict()
-    operation, conversion = rows(tmp_path)
+        assert recorder.flush()
+        assert recorder.stats()["rows"] == 3
+    _, operation = rows(tmp_path)
+    (conversion,) = rows(tmp_path, "conversions")
     assert (operation["kind"], conversion["kind"]) == ("operation", "conversion")
     assert conversion["operation_id"] == operation["operation_id"]
     assert conversion["stage_to_dict_ns"] == conversion["duration_ns"] > 0
     assert conversion["start_ns"] >= operation["start_ns"] + operation["duration_ns"]
-    assert (conversion["outcome"], conversion["segments"], conversion["keys"]) == (None, [], 0)
+    assert conversion.keys() < operation.keys()
+    assert [conversion[name] for name in ("operation", "lane")] == [operation[name] for name in ("operation", "lane")]
     assert conversion["thread_id"] == threading.get_native_id()
 
 

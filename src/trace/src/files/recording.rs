@@ -12,7 +12,7 @@ use crossbeam_queue::ArrayQueue;
 use crate::block::Block;
 use crate::files::probes::{self, Sample};
 use crate::files::rotation::{Content, Files, Place};
-use crate::files::rows::Rows;
+use crate::files::rows::{self, Rows};
 use crate::outlet::{Outlet, Queue};
 use crate::random;
 use crate::sampling::Limit;
@@ -253,9 +253,16 @@ impl Writing<'_> {
     }
 
     fn write_block(&mut self, block: &Block) -> Result<(), ArrowError> {
-        let schema = self.files.schema(Content::Operations)?;
-        let batch = self.rows.of(block, &schema)?;
-        self.files.write(Content::Operations, &batch)?;
+        if block.operations().len() > 0 {
+            let schema = self.files.schema(Content::Operations)?;
+            let batch = self.rows.of(block, &schema)?;
+            self.files.write(Content::Operations, &batch)?;
+        }
+        if !block.conversions().is_empty() {
+            let schema = self.files.schema(Content::Conversions)?;
+            let batch = rows::of_conversions(block.conversions(), &schema)?;
+            self.files.write(Content::Conversions, &batch)?;
+        }
         self.counters
             .rows
             .fetch_add(block.len() as u64, Ordering::Relaxed);

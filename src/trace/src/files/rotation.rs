@@ -35,6 +35,8 @@ pub struct Place {
 pub enum Content {
     /// Operations.
     Operations,
+    /// Conversions of their results that came after their end.
+    Conversions,
     /// Samples of probes.
     Probes,
 }
@@ -43,6 +45,7 @@ impl Content {
     const fn name(self) -> &'static str {
         match self {
             Content::Operations => "operations",
+            Content::Conversions => "conversions",
             Content::Probes => "probes",
         }
     }
@@ -79,6 +82,7 @@ struct Open {
 pub struct Files {
     place: Place,
     operations: Option<Open>,
+    conversions: Option<Open>,
     probes: Option<Open>,
     finished: VecDeque<(PathBuf, u64)>,
     /// Bytes in finished files, those that were removed included.
@@ -99,6 +103,7 @@ impl Files {
         let mut files = Files {
             place,
             operations: None,
+            conversions: None,
             probes: None,
             finished: VecDeque::new(),
             written: 0,
@@ -122,6 +127,7 @@ impl Files {
     fn slot(&mut self, content: Content) -> &mut Option<Open> {
         match content {
             Content::Operations => &mut self.operations,
+            Content::Conversions => &mut self.conversions,
             Content::Probes => &mut self.probes,
         }
     }
@@ -140,6 +146,7 @@ impl Files {
         let frame = frame::frame();
         let schema = match content {
             Content::Operations => schema::operations(&frame),
+            Content::Conversions => schema::conversions(&frame),
             Content::Probes => schema::probes(&frame),
         };
         let (path, file) = self.unused(content.name())?;
@@ -205,13 +212,8 @@ impl Files {
     }
 
     fn make_room(&mut self) {
-        let open = [&self.operations, &self.probes];
-        let of_open: u64 = open
-            .into_iter()
-            .flatten()
-            .map(|open| open.writer.get_ref().bytes)
-            .sum();
-        let mut all = of_open + self.finished.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let mut all =
+            self.bytes_of_open() + self.finished.iter().map(|(_, bytes)| bytes).sum::<u64>();
         while all > self.place.total_bytes {
             let Some((path, bytes)) = self.finished.pop_front() else {
                 return;
@@ -226,24 +228,25 @@ impl Files {
     /// Finishes all files.
     ///
     /// # Errors
-    /// What the system says; the other file is finished all the same.
+    /// What the system says first; the other files are finished all the same.
     pub fn close(&mut self) -> Result<(), ArrowError> {
         let operations = self.finish(Content::Operations);
+        let conversions = self.finish(Content::Conversions);
         let probes = self.finish(Content::Probes);
         self.make_room();
-        operations.and(probes)
+        operations.and(conversions).and(probes)
     }
 
     /// Bytes that were written, and files that were removed.
     #[must_use]
     pub fn written_and_removed(&self) -> (u64, u64) {
-        let open = [&self.operations, &self.probes];
-        let of_open: u64 = open
-            .into_iter()
-            .flatten()
-            .map(|open| open.writer.get_ref().bytes)
-            .sum();
-        (self.written + of_open, self.removed)
+        (self.written + self.bytes_of_open(), self.removed)
+    }
+
+    fn bytes_of_open(&self) -> u64 {
+        let open = [&self.operations, &self.conversions, &self.probes];
+        let bytes = open.into_iter().flatten();
+        bytes.map(|open| open.writer.get_ref().bytes).sum()
     }
 
     /// The file of operations that is being written.

@@ -1,4 +1,4 @@
-//! Rows of operations, made column by column of a block of copies.
+//! Rows of operations and of conversions, made column by column of a block of copies.
 
 use std::sync::Arc;
 
@@ -160,38 +160,31 @@ impl Rows {
         }
     }
 
-    /// The rows of a block: operations, and after them conversions, which have little more than one stage.
+    /// The operations of a block.
     ///
     /// # Errors
     /// None that could be told: every row has every column.
     pub fn of(&mut self, block: &Block, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
         let all = Columns { block };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-        columns.push(all.strings(|_| Some("operation"), |_| Some("conversion")));
-        columns.push(all.numbers::<UInt64Type>(|ended| ended.origin.id, |one| one.origin.id));
-        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.client, |_| 0));
-        columns.push(all.strings(
-            |ended| Some(ended.origin.operation.name()),
-            |one| Some(one.origin.operation.name()),
-        ));
-        columns.push(all.strings(
-            |ended| Some(ended.origin.lane.name()),
-            |one| Some(one.origin.lane.name()),
-        ));
-        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.start, |one| one.start));
-        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.wall, |one| one.nanos));
-        columns.push(all.strings(|ended| Some(ended.ending.outcome.name()), |_| None));
-        columns.push(all.strings(|ended| ended.end.error, |_| None));
-        let codes = all.block.operations().map(|ended| ended.end.code);
-        columns.push(all.options::<Int32Type>(codes));
-        columns.push(all.strings(|ended| ended.ending.failed_in.map(Stage::name), |_| None));
+        columns.push(all.strings(|_| Some("operation")));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.origin.id));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.client));
+        columns.push(all.strings(|ended| Some(ended.origin.operation.name())));
+        columns.push(all.strings(|ended| Some(ended.origin.lane.name())));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.start));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.ending.wall));
+        columns.push(all.strings(|ended| Some(ended.ending.outcome.name())));
+        columns.push(all.strings(|ended| ended.end.error));
+        columns.push(all.options::<Int32Type>(|ended| ended.end.code));
+        columns.push(all.strings(|ended| ended.ending.failed_in.map(Stage::name)));
         self.push_places(&all, &mut columns);
-        columns.push(all.numbers::<UInt16Type>(|ended| ended.facts.subject.sets, |_| 0));
-        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.subject.keys, |_| 0));
-        columns.push(all.numbers::<UInt16Type>(|ended| narrow(ended.ending.attempts), |_| 0));
-        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_sent, |_| 0));
-        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_received, |_| 0));
-        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.in_flight, |_| 0));
+        columns.push(all.numbers::<UInt16Type>(|ended| ended.facts.subject.sets));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.subject.keys));
+        columns.push(all.numbers::<UInt16Type>(|ended| narrow(ended.ending.attempts)));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_sent));
+        columns.push(all.numbers::<UInt64Type>(|ended| ended.facts.bytes_received));
+        columns.push(all.numbers::<UInt32Type>(|ended| ended.facts.in_flight));
         columns.push(self.nodes(&all));
         all.push_callers(&mut columns);
         all.push_spans(&mut columns)?;
@@ -208,8 +201,8 @@ impl Rows {
             namespaces.append_option(namespace);
             sets.append_option(set);
         }
-        columns.push(all.finish(namespaces));
-        columns.push(all.finish(sets));
+        columns.push(Arc::new(namespaces.finish()));
+        columns.push(Arc::new(sets.finish()));
     }
 
     /// The node of each row.
@@ -219,7 +212,7 @@ impl Rows {
             let node = self.words.node(ended.node());
             nodes.append_option(node.map(|node| &node.address));
         }
-        all.finish(nodes)
+        Arc::new(nodes.finish())
     }
 
     /// The nodes of each row, its segments and its tracks.
@@ -257,11 +250,6 @@ impl Rows {
             }
             tracks.push(ended, &seen);
         }
-        for _ in all.block.conversions() {
-            nodes.append(true);
-            segments.end_row();
-            tracks.end_row();
-        }
         columns.push(Arc::new(nodes.finish()));
         columns.push(segments.finish()?);
         columns.push(tracks.finish()?);
@@ -269,71 +257,79 @@ impl Rows {
     }
 }
 
-/// A block, from which columns are made.
+/// Conversions, which have little more than one stage.
+///
+/// # Errors
+/// None that could be told: every row has every column.
+pub fn of_conversions(all: &[Converted], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let numbers = |of: fn(&Converted) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(all.iter().map(of)))
+    };
+    let strings = |of: fn(&Converted) -> Option<&str>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(all.iter().map(of)))
+    };
+    let nanos = numbers(|one| one.nanos);
+    let columns = vec![
+        strings(|_| Some("conversion")),
+        numbers(|one| one.origin.id),
+        strings(|one| Some(one.origin.operation.name())),
+        strings(|one| Some(one.origin.lane.name())),
+        numbers(|one| one.start),
+        nanos.clone(),
+        numbers(|one| one.thread.as_ref().map_or(0, |thread| thread.id)),
+        strings(|one| one.thread.as_ref()?.name.as_deref()),
+        nanos,
+    ];
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// The operations of a block, from which columns are made.
 struct Columns<'a> {
     block: &'a Block,
 }
 
 impl Columns<'_> {
-    fn numbers<T: ArrowPrimitiveType>(
-        &self,
-        of_operation: impl Fn(Ended<'_>) -> T::Native,
-        of_conversion: impl Fn(&Converted) -> T::Native,
-    ) -> ArrayRef {
-        let mut values = Vec::with_capacity(self.block.len());
-        values.extend(self.block.operations().map(of_operation));
-        values.extend(self.block.conversions().iter().map(of_conversion));
+    fn rows(&self) -> usize {
+        self.block.operations().len()
+    }
+
+    fn numbers<T: ArrowPrimitiveType>(&self, of: impl Fn(Ended<'_>) -> T::Native) -> ArrayRef {
+        let values: Vec<T::Native> = self.block.operations().map(of).collect();
         Arc::new(PrimitiveArray::<T>::new(values.into(), None))
     }
 
-    /// Numbers of operations, which not all of them have, and conversions do not.
+    /// Numbers that not all of them have.
     fn options<T: ArrowPrimitiveType>(
         &self,
-        of_operations: impl Iterator<Item = Option<T::Native>>,
+        of: impl Fn(Ended<'_>) -> Option<T::Native>,
     ) -> ArrayRef {
-        let of_conversions = self.block.conversions().iter().map(|_| None);
-        let all = of_operations.chain(of_conversions);
-        Arc::new(PrimitiveArray::<T>::from_iter(all))
+        Arc::new(PrimitiveArray::<T>::from_iter(
+            self.block.operations().map(of),
+        ))
     }
 
-    fn strings(
-        &self,
-        of_operation: impl Fn(Ended<'_>) -> Option<&'static str>,
-        of_conversion: impl Fn(&Converted) -> Option<&'static str>,
-    ) -> ArrayRef {
-        let of_operations = self.block.operations().map(of_operation);
-        let of_conversions = self.block.conversions().iter().map(of_conversion);
-        Arc::new(StringArray::from_iter(of_operations.chain(of_conversions)))
+    fn strings(&self, of: impl Fn(Ended<'_>) -> Option<&'static str>) -> ArrayRef {
+        Arc::new(StringArray::from_iter(self.block.operations().map(of)))
     }
 
-    /// For strings of operations; [`Columns::finish`] adds the conversions, which have none.
     fn text(&self) -> StringBuilder {
-        let rows = self.block.len();
-        StringBuilder::with_capacity(rows, rows * 8)
-    }
-
-    fn finish(&self, mut strings: StringBuilder) -> ArrayRef {
-        strings.append_nulls(self.block.conversions().len());
-        Arc::new(strings.finish())
+        StringBuilder::with_capacity(self.rows(), self.rows() * 8)
     }
 
     /// Threads, tasks and loops.
     fn push_callers(&self, columns: &mut Vec<ArrayRef>) {
-        let threads = || {
-            let of_operations = self.callers().map(|caller| caller?.thread.as_deref());
-            let of_conversions = self.block.conversions().iter();
-            of_operations.chain(of_conversions.map(|one| one.thread.as_deref()))
-        };
+        let threads = || self.callers().map(|caller| caller?.thread.as_deref());
         let ids = threads().map(|thread| thread.map_or(0, |thread| thread.id));
         let names = threads().map(|thread| thread?.name.as_deref());
         columns.push(Arc::new(UInt64Array::from_iter_values(ids)));
         columns.push(Arc::new(StringArray::from_iter(names)));
-        let tasks = || self.callers().map(|caller| caller?.task.as_deref());
-        columns.push(self.options::<UInt64Type>(tasks().map(|task| Some(task?.id))));
+        let task = |ended: Ended<'_>| ended.caller()?.task.as_ref().map(|task| task.id);
+        columns.push(self.options::<UInt64Type>(task));
+        let tasks = self.callers().map(|caller| caller?.task.as_deref());
         let mut names = self.text();
-        tasks().for_each(|task| names.append_option(task.and_then(|task| task.name.as_ref())));
-        columns.push(self.finish(names));
-        columns.push(self.options::<UInt64Type>(self.callers().map(|caller| caller?.loop_id)));
+        tasks.for_each(|task| names.append_option(task.and_then(|task| task.name.as_ref())));
+        columns.push(Arc::new(names.finish()));
+        columns.push(self.options::<UInt64Type>(|ended| ended.caller()?.loop_id));
     }
 
     fn callers(&self) -> impl Iterator<Item = Option<&Caller>> {
@@ -342,7 +338,7 @@ impl Columns<'_> {
 
     /// The trace that each row belongs to, and its own span if there is one.
     fn push_spans(&self, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
-        let rows = self.block.len();
+        let rows = self.rows();
         let mut traces = FixedSizeBinaryBuilder::with_capacity(rows, 16);
         let mut spans = FixedSizeBinaryBuilder::with_capacity(rows, 8);
         for ended in self.block.operations() {
@@ -363,9 +359,6 @@ impl Columns<'_> {
                 None => spans.append_null(),
             }
         }
-        let conversions = self.block.conversions().len();
-        traces.append_nulls(conversions);
-        spans.append_nulls(conversions);
         columns.push(Arc::new(traces.finish()));
         columns.push(Arc::new(spans.finish()));
         Ok(())
@@ -373,19 +366,14 @@ impl Columns<'_> {
 
     /// Time by stage, a column for each; all of them lie in one piece of memory.
     fn push_stages(&self, columns: &mut Vec<ArrayRef>) {
-        let rows = self.block.len();
+        let rows = self.rows();
         // Columns that lie a power of two apart have the same few places in the processor's first cache.
         let apart = rows + CACHE_LINE / size_of::<u64>();
         let mut nanos = vec![0_u64; apart * Stage::COUNT];
-        let operations = self.block.operations();
-        let first_conversion = operations.len();
-        for (row, ended) in operations.enumerate() {
+        for (row, ended) in self.block.operations().enumerate() {
             for piece in ended.pieces() {
                 nanos[piece.stage.index() * apart + row] += piece.duration;
             }
-        }
-        for (place, converted) in self.block.conversions().iter().enumerate() {
-            nanos[Stage::ToDict.index() * apart + first_conversion + place] = converted.nanos;
         }
         let nanos = Buffer::from_vec(nanos);
         for stage in Stage::ALL {

@@ -71,7 +71,7 @@ pub fn operations(frame: &Value) -> SchemaRef {
         needed("lane", Utf8),
         needed("start_ns", UInt64),
         needed("duration_ns", UInt64),
-        optional("outcome", Utf8),
+        needed("outcome", Utf8),
         optional("error_type", Utf8),
         optional("status_code", Int32),
         optional("failed_in", Utf8),
@@ -98,6 +98,25 @@ pub fn operations(frame: &Value) -> SchemaRef {
     fields.push(needed("nodes", List(node())));
     fields.push(needed("segments", List(segment())));
     fields.push(needed("tracks", List(track())));
+    with_frame(fields, frame)
+}
+
+/// The columns of a file of conversions: those that they have in common with operations.
+#[must_use]
+pub fn conversions(frame: &Value) -> SchemaRef {
+    use DataType::{UInt64, Utf8};
+    let to_dict = format!("stage_{}_ns", Stage::ToDict.name());
+    let fields = vec![
+        Field::new("kind", Utf8, false),
+        Field::new("operation_id", UInt64, false),
+        Field::new("operation", Utf8, false),
+        Field::new("lane", Utf8, false),
+        Field::new("start_ns", UInt64, false),
+        Field::new("duration_ns", UInt64, false),
+        Field::new("thread_id", UInt64, false),
+        Field::new("thread_name", Utf8, true),
+        Field::new(to_dict, UInt64, false),
+    ];
     with_frame(fields, frame)
 }
 
@@ -161,6 +180,10 @@ mod tests {
     #[test]
     fn the_columns_are_those_that_are_documented() {
         assert_eq!(columns(&operations(&Value::Null)), documented("Operations"));
+        assert_eq!(
+            columns(&conversions(&Value::Null)),
+            documented("Conversions")
+        );
         assert_eq!(columns(&probes(&Value::Null)), documented("Probes"));
     }
 }
