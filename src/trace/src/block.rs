@@ -9,7 +9,7 @@ use aerospike_stages::{End, Recorder};
 use crate::ended::{Branch, Converted, Ended, Head, Kept};
 
 /// A block is full when its copies take more than this.
-const MOST_BYTES: usize = 128 << 10;
+const MOST_BYTES: usize = 256 << 10;
 
 /// Copies, in the order in which they were made; conversions apart from operations.
 #[derive(Debug, Default)]
@@ -58,10 +58,10 @@ impl Block {
         self.len() == 0
     }
 
-    /// Whether so many are in it, or as much as goes into any block.
+    /// Whether so many operations are in it, or conversions, or as much as goes into any block.
     #[must_use]
     pub fn is_full(&self, many: usize) -> bool {
-        self.len() >= many || self.bytes() >= MOST_BYTES
+        self.heads.len() >= many || self.conversions.len() >= many || self.bytes() >= MOST_BYTES
     }
 
     /// How much memory the copies take.
