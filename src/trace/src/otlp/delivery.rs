@@ -52,11 +52,13 @@ pub struct Failures {
 impl Failures {
     /// Another one. The first in a row is said, with what to check.
     pub fn add(&self, error: String, advice: &str) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let error = Arc::new(error);
+        self.last_error.store(Some(error.clone()));
+        // Whoever sees the count finds what was said.
+        self.count.fetch_add(1, Ordering::Release);
         if !self.failing.swap(true, Ordering::Relaxed) {
             log::warn!("{error}; {advice}");
         }
-        self.last_error.store(Some(Arc::new(error)));
     }
 
     /// A request was taken.
@@ -67,12 +69,31 @@ impl Failures {
     /// How many there were.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::Acquire)
     }
 
     /// What the last of them said.
     #[must_use]
     pub fn last_error(&self) -> Option<Arc<String>> {
         self.last_error.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_is_counted_says_why() {
+        for _ in 0..200 {
+            let failures = Failures::default();
+            std::thread::scope(|scope| {
+                scope.spawn(|| failures.add("gone".to_owned(), "look"));
+                while failures.count() == 0 {
+                    std::hint::spin_loop();
+                }
+                assert!(failures.last_error().is_some());
+            });
+        }
     }
 }
