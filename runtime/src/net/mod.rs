@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use aerospike_stages::clock::now_ns;
-use aerospike_stages::{current, Event, NodeId, Stage};
+use aerospike_stages::{current, Event, NodeId, Recorder, Stage};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::ToSocketAddrs;
 
@@ -140,8 +140,11 @@ impl TcpStream {
             note_wait(self.replied);
             return Poll::Pending;
         }
-        let begun = current::with(|recorder| (now_ns(), recorder.stage_began()));
-        let is_late = begun.is_some_and(|(now, since)| now.saturating_sub(since) >= PROMPT_NS);
+        let mut held = current::hold();
+        let began = held
+            .recorder()
+            .map(|recorder| (now_ns(), recorder.stage_began()));
+        let is_late = began.is_some_and(|(now, since)| now.saturating_sub(since) >= PROMPT_NS);
         let before = buffer.filled().len();
         let polled = self.socket.poll_read(cx, buffer, is_late);
         direct::forget_time();
@@ -151,9 +154,9 @@ impl TcpStream {
         } else if polled.is_ready() {
             self.tally.failed();
         }
-        if let Some((began, _)) = begun {
+        if let (Some(recorder), Some((began, _))) = (held.recorder(), began) {
             let arrived = self.socket.take_arrival();
-            note_read(&polled, bytes, self.replied, (arrived, began));
+            note_read(recorder, &polled, bytes, self.replied, (arrived, began));
         }
         self.replied |= bytes > 0;
         polled
@@ -172,31 +175,30 @@ fn note_wait(replied: bool) {
 }
 
 fn note_read(
+    recorder: &mut Recorder,
     polled: &Poll<io::Result<()>>,
     bytes: usize,
     replied: bool,
     (arrived, began): (Option<u64>, u64),
 ) {
-    current::with(|recorder| {
-        if let Some(arrived) = arrived {
-            recorder.on(Event::Arrived, arrived.min(began));
-            recorder.split_loop_wait(current::loop_gil_wait());
+    if let Some(arrived) = arrived {
+        recorder.on(Event::Arrived, arrived.min(began));
+        recorder.split_loop_wait(current::loop_gil_wait());
+    }
+    match polled {
+        Poll::Pending => recorder.on(Event::ReadPending { replied }, began),
+        Poll::Ready(Ok(())) if bytes > 0 => {
+            recorder.on(Event::ReadBegin, began);
+            recorder.on(Event::ReadEnd { bytes }, now_ns());
         }
-        match polled {
-            Poll::Pending => recorder.on(Event::ReadPending { replied }, began),
-            Poll::Ready(Ok(())) if bytes > 0 => {
+        Poll::Ready(_) => {
+            // Without a byte of the reply the operation was still waiting for it.
+            if replied {
                 recorder.on(Event::ReadBegin, began);
-                recorder.on(Event::ReadEnd { bytes }, now_ns());
             }
-            Poll::Ready(_) => {
-                // Without a byte of the reply the operation was still waiting for it.
-                if replied {
-                    recorder.on(Event::ReadBegin, began);
-                }
-                recorder.on(Event::StreamFailed, now_ns());
-            }
+            recorder.on(Event::StreamFailed, now_ns());
         }
-    });
+    }
 }
 
 impl AsyncRead for TcpStream {

@@ -2,7 +2,7 @@
 //! every line of memory that it takes has to travel between them.
 
 use crate::node::NodeId;
-use crate::table::Stage;
+use crate::table::{Stage, PER_NODE};
 
 /// When a stage begins, and on which node: 48 bits of time, eight each of the two others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl Boundary {
     #[must_use]
     pub fn stage(self) -> Stage {
         Stage::ALL[self.stage_index()]
+    }
+
+    /// Whether that is one whose time belongs to a node.
+    #[inline]
+    pub(crate) fn is_per_node(self) -> bool {
+        PER_NODE >> self.stage_index() & 1 != 0
     }
 
     /// The node it is spent on.

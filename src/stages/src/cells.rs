@@ -1,7 +1,6 @@
 //! What one thread has recorded: histograms and counters that it writes without locks and without
 //! locked instructions, and that anybody may read meanwhile.
 
-use std::borrow::Cow;
 use std::sync::atomic::{fence, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
@@ -9,7 +8,7 @@ use crate::ends::PackedEnd;
 use crate::histogram::{bump, Histogram};
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation};
-use crate::pending::{fits, Ended, Pending};
+use crate::pending::{fits, Ended, Pending, CAPACITY};
 use crate::recorder::{Ending, Recorder};
 use crate::series::{Key, Series};
 use crate::sparse::Sparse;
@@ -77,24 +76,54 @@ impl Cells {
     /// Adds up what is pending.
     #[cold]
     fn settle(&self) {
+        let mut last: Option<(Key, Option<&Sparse>)> = None;
+        let mut nodes = Nodes::default();
+        let mut unstaged = 0u32;
         for (place, header) in self.pending.headers().enumerate() {
-            self.series
-                .record(self.operation, self.lane, header.key, header.wall);
+            let durations = match last {
+                Some((key, durations)) if key == header.key => durations,
+                _ => self.series.of(self.operation, self.lane, header.key),
+            };
+            last = Some((header.key, durations));
+            if let Some(durations) = durations {
+                durations.record(header.wall);
+            }
             if let Some(stage) = header.failed_in {
                 bump(&self.failed_in[stage.index()], 1);
             }
             if header.key.is_staged() {
-                if !header.shared_out {
-                    self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
-                }
-                self.pending.visit(place, |stage, nanos| {
-                    self.stages[stage]
-                        .get_or_init(Histogram::default)
-                        .record(nanos);
-                });
+                let own = (!header.shared_out).then(|| header.key.node());
+                nodes.add(own.unwrap_or(NodeId::NONE));
+            } else {
+                unstaged |= 1 << place;
             }
         }
+        if nodes.any {
+            for place in (0..CAPACITY).filter(|place| unstaged >> place & 1 != 0) {
+                self.pending.forget_stages(place);
+            }
+            self.settle_stages(nodes.only());
+        }
         self.pending.clear();
+    }
+
+    /// One stage of all operations after the other: what a stage's histogram needs is at hand for all of them.
+    fn settle_stages(&self, node: Option<NodeId>) {
+        let node = node.map(|node| self.of_node(node));
+        self.pending.columns(|stage, column| {
+            let histogram = self.stages[stage].get_or_init(Histogram::default);
+            let sum = histogram.record_all(column.values());
+            if let Some(sums) = node.flatten().filter(|_| Stage::ALL[stage].is_per_node()) {
+                bump(&sums[stage], sum);
+            }
+        });
+        if node.is_none() {
+            for (place, header) in self.pending.headers().enumerate() {
+                if header.key.is_staged() && !header.shared_out {
+                    self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
+                }
+            }
+        }
     }
 
     /// Takes notice of a recorded operation that has ended.
@@ -116,21 +145,27 @@ impl Cells {
             measured,
             shared_out: false,
         };
-        let stages = match recorder.simple_sums() {
-            Some((stages, node)) => {
-                ended.node = node;
-                stages
+        if let Some(node) = recorder.only_node() {
+            ended.node = node;
+            if let Some(stages) = recorder.kept_sums().filter(|_| fits(ended.wall)) {
+                return self.end(&ended, stages);
             }
+        }
+        self.end_with_order(recorder, ended);
+    }
+
+    /// The same for one whose stages have an order, or that has taken long.
+    #[inline(never)]
+    fn end_with_order(&self, recorder: &Recorder, mut ended: Ended) {
+        let stages = match recorder.only_node() {
+            Some(_) => recorder.sums(),
             None => {
                 ended.shared_out = true;
-                Cow::Owned(self.add_segments(recorder))
+                self.add_segments(recorder)
             }
         };
         if fits(ended.wall) {
             return self.end(&ended, &stages);
-        }
-        if !ended.shared_out {
-            self.add_node(ended.node, |stage| stages[stage.index()]);
         }
         self.end_at_once(&stages, &ended);
     }
@@ -138,10 +173,14 @@ impl Cells {
     /// Adds an operation that has taken too long to be pending.
     #[cold]
     fn end_at_once(&self, stages: &[u64; Stage::COUNT], ended: &Ended) {
+        if !ended.shared_out {
+            self.add_node(ended.node, |stage| stages[stage.index()]);
+        }
         self.add_stages(stages);
         let key = Key::new(ended.target, ended.node, ended.end, true, ended.measured);
-        self.series
-            .record(self.operation, self.lane, key, ended.wall);
+        if let Some(durations) = self.series.of(self.operation, self.lane, key) {
+            durations.record(ended.wall);
+        }
         if let Some(stage) = ended.failed_in {
             bump(&self.failed_in[stage.index()], 1);
         }
@@ -158,10 +197,9 @@ impl Cells {
 
     #[inline]
     fn add_node(&self, node: NodeId, nanos: impl Fn(Stage) -> u64) {
-        if node == NodeId::NONE {
+        let Some(sums) = self.of_node(node) else {
             return;
-        }
-        let sums = self.nodes[node.index()].get_or_init(Box::default);
+        };
         for stage in Stage::PER_NODE {
             let nanos = nanos(stage);
             if nanos > 0 {
@@ -170,17 +208,31 @@ impl Cells {
         }
     }
 
+    #[inline]
+    fn of_node(&self, node: NodeId) -> Option<&NodeSums> {
+        (node != NodeId::NONE).then(|| &**self.nodes[node.index()].get_or_init(Box::default))
+    }
+
     /// Gives nodes their share of the time; all of it by stage.
     fn add_segments(&self, recorder: &Recorder) -> [u64; Stage::COUNT] {
         let mut stages = [0; Stage::COUNT];
+        let mut nodes = Nodes::default();
         recorder.pieces(|from, until| {
-            let (stage, nanos) = (from.stage_index(), until - from.since_start());
-            stages[stage] += nanos;
-            if from.node() != NodeId::NONE {
-                let sums = self.nodes[from.node().index()].get_or_init(Box::default);
-                bump(&sums[stage], nanos);
+            let stage = from.stage_index();
+            stages[stage] += until - from.since_start();
+            if from.is_per_node() {
+                nodes.add(from.node());
             }
         });
+        if let Some(node) = nodes.only() {
+            self.add_node(node, |stage| stages[stage.index()]);
+        } else {
+            recorder.pieces(|from, until| {
+                if let Some(sums) = self.of_node(from.node()) {
+                    bump(&sums[from.stage_index()], until - from.since_start());
+                }
+            });
+        }
         stages
     }
 
@@ -229,6 +281,29 @@ impl Cells {
                 *total += cell.load(Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Nodes, as long as they are the same.
+#[derive(Default)]
+struct Nodes {
+    any: bool,
+    several: bool,
+    node: NodeId,
+}
+
+impl Nodes {
+    #[inline]
+    fn add(&mut self, node: NodeId) {
+        self.several |= self.any && self.node != node;
+        self.node = node;
+        self.any = true;
+    }
+
+    /// The one node, or that there is none; `None` if there are several.
+    #[inline]
+    fn only(&self) -> Option<NodeId> {
+        (!self.several).then_some(self.node)
     }
 }
 

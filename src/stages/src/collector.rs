@@ -129,12 +129,17 @@ pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
             recorder.restart(operation, lane, at);
             recorder
         }
-        None => Box::new(Recorder::start(operation, lane, at)),
+        None => first(operation, lane, at),
     };
     if !operation.is_batch() && !sink::is_present() {
         recorder.keep_sums();
     }
     recorder
+}
+
+#[cold]
+fn first(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
+    Box::new(Recorder::start(operation, lane, at))
 }
 
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is

@@ -108,6 +108,36 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     })
 }
 
+/// The current recorder, away from where [`with`] finds it: for what reports nothing by itself.
+pub struct Held(Option<Box<Recorder>>);
+
+/// Takes hold of the current recorder, if there is one.
+#[inline]
+#[must_use]
+pub fn hold() -> Held {
+    Held(
+        collector::was_ever_enabled()
+            .then(|| replace(None))
+            .flatten(),
+    )
+}
+
+impl Held {
+    /// The recorder.
+    #[inline]
+    pub fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.0.take() {
+            replace(Some(recorder));
+        }
+    }
+}
+
 /// Reports an event that happens now.
 #[inline]
 pub fn note(event: Event) {

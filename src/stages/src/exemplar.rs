@@ -49,11 +49,10 @@ pub fn offer(
     nanos: u64,
     unix_seconds: f64,
 ) {
-    let node = recorder.simple_sums().map(|(_, node)| node);
     let target = recorder.facts.subject.target;
     let key = Key::new(
         target,
-        node.unwrap_or(recorder.facts.node),
+        recorder.only_node().unwrap_or(recorder.facts.node),
         PackedEnd::of(end),
         false,
         false,

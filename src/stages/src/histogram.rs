@@ -45,7 +45,7 @@ fn middle_of(bucket: usize) -> u64 {
 
 /// A histogram that one thread writes and any thread reads.
 pub struct Histogram {
-    buckets: Box<[AtomicU64]>,
+    buckets: Box<[AtomicU64; BUCKETS]>,
     sum: AtomicU64,
     max: AtomicU64,
 }
@@ -53,7 +53,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Histogram {
-            buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            buckets: Box::new([const { AtomicU64::new(0) }; BUCKETS]),
             sum: AtomicU64::new(0),
             max: AtomicU64::new(0),
         }
@@ -78,6 +78,22 @@ impl Histogram {
         if value > self.max.load(Ordering::Relaxed) {
             self.max.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// Adds all values but zeros, and returns their sum. Only the thread that owns the histogram may call it.
+    #[inline]
+    pub(crate) fn record_all(&self, values: impl Iterator<Item = u64>) -> u64 {
+        let (mut sum, mut max) = (0_u64, self.max.load(Ordering::Relaxed));
+        for value in values {
+            if value > 0 {
+                bump(&self.buckets[bucket_of(value)], 1);
+                sum = sum.wrapping_add(value);
+                max = max.max(value);
+            }
+        }
+        bump(&self.sum, sum);
+        self.max.store(max, Ordering::Relaxed);
+        sum
     }
 
     /// Adds this histogram to a copy at rest.

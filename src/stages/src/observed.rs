@@ -96,7 +96,9 @@ impl Poller {
     #[inline(never)]
     fn end(&mut self, polling: Polling, ready: bool) {
         self.recorder = polling.installed.take();
-        self.wake = polling.stamped.or(self.wake.take());
+        if polling.stamped.is_some() {
+            self.wake = polling.stamped;
+        }
         let Some(recorder) = &mut self.recorder else {
             return;
         };

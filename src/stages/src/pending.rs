@@ -21,6 +21,7 @@ pub(crate) const CAPACITY: usize = 32;
 
 /// Two stages to a word.
 const STAGE_WORDS: usize = Stage::COUNT.div_ceil(2);
+const LOW: u64 = u32::MAX as u64;
 const WALL: usize = STAGE_WORDS;
 const REST: usize = STAGE_WORDS + 1;
 const WORDS: usize = STAGE_WORDS + 2;
@@ -66,6 +67,25 @@ impl Ended {
     fn rest(&self) -> u64 {
         let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
         self.key().bits() | failed_in << FAILED_IN | u64::from(self.shared_out) << SHARED_OUT
+    }
+}
+
+/// A stage of several operations.
+#[derive(Clone, Copy)]
+pub(crate) struct Column<'a> {
+    rows: &'a [[AtomicU64; WORDS]],
+    word: usize,
+    shift: usize,
+}
+
+impl<'a> Column<'a> {
+    /// Nanoseconds of one operation after the other.
+    #[inline]
+    pub(crate) fn values(self) -> impl Iterator<Item = u64> + 'a {
+        let pair = move |row: &[AtomicU64; WORDS]| row[self.word].load(Ordering::Relaxed);
+        self.rows
+            .iter()
+            .map(move |row| pair(row) >> self.shift & LOW)
     }
 }
 
@@ -123,18 +143,26 @@ impl Pending {
         self.length.store(0, Ordering::Relaxed);
     }
 
-    /// Calls `visit` with the numbers of the stages in which the operation at a place, which has stages, has spent
-    /// some time, and with how much.
+    /// Makes one that has no stages look as if it had spent no time in any, for [`Pending::columns`].
+    pub(crate) fn forget_stages(&self, place: usize) {
+        for word in &self.words[place][..STAGE_WORDS] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Calls `visit` with the numbers of the stages in which operations have spent some time, each with the nanoseconds
+    /// of all of them, zeros included. Those without stages have been made to have none.
     #[inline]
-    pub(crate) fn visit(&self, place: usize, mut visit: impl FnMut(usize, u64)) {
-        for (number, word) in self.words[place][..STAGE_WORDS].iter().enumerate() {
-            let pair = word.load(Ordering::Relaxed);
-            let (low, high) = (pair & u64::from(u32::MAX), pair >> 32);
-            if low > 0 {
-                visit(2 * number, low);
-            }
-            if high > 0 {
-                visit(2 * number + 1, high);
+    pub(crate) fn columns(&self, mut visit: impl FnMut(usize, Column<'_>)) {
+        let rows = &self.words[..self.len()];
+        for word in 0..STAGE_WORDS {
+            let pairs = rows.iter().map(|row| row[word].load(Ordering::Relaxed));
+            let any = pairs.fold(0, |any, pair| any | pair);
+            for half in 0..2 {
+                let shift = 32 * half;
+                if any >> shift & LOW > 0 {
+                    visit(2 * word + half, Column { rows, word, shift });
+                }
             }
         }
     }
@@ -143,7 +171,7 @@ impl Pending {
     #[inline]
     pub(crate) fn nanos(&self, place: usize, stage: Stage) -> u64 {
         let pair = self.words[place][stage.index() / 2].load(Ordering::Relaxed);
-        (pair >> (32 * (stage.index() % 2))) & u64::from(u32::MAX)
+        (pair >> (32 * (stage.index() % 2))) & LOW
     }
 
     /// What is there, but for the times of stages.
@@ -229,10 +257,15 @@ mod tests {
             prop_assert_eq!(taken.iter().filter(|taken| **taken).count(), all.len().min(CAPACITY));
             let kept: Vec<_> = pending.iter().collect();
             prop_assert_eq!(&kept[..], &all[..all.len().min(CAPACITY)]);
-            for (place, stages) in kept.iter().enumerate().filter_map(|(i, one)| Some((i, one.1?))) {
-                let mut visited = [0; Stage::COUNT];
-                pending.visit(place, |stage, nanos| visited[stage] += nanos);
-                prop_assert_eq!(visited, stages);
+            for place in (0..kept.len()).filter(|place| kept[*place].1.is_none()) {
+                pending.forget_stages(place);
+            }
+            let mut columns = [const { Vec::new() }; Stage::COUNT];
+            pending.columns(|stage, column| columns[stage] = column.values().collect());
+            for (stage, column) in columns.iter().enumerate() {
+                let of = |one: &(Ended, Option<[u64; Stage::COUNT]>)| one.1.map_or(0, |stages| stages[stage]);
+                let expected: Vec<u64> = kept.iter().map(of).collect();
+                prop_assert!(*column == expected || column.is_empty() && expected.iter().all(|nanos| *nanos == 0));
             }
         }
     }

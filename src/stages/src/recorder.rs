@@ -2,7 +2,8 @@
 //!
 //! It never reads a clock: every method takes the time, so tests run on a virtual one.
 
-use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::boundary::Boundary;
@@ -17,11 +18,25 @@ use crate::timeline::{Segment, Timeline};
 use crate::track::{overlay, Track, TrackSlot};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// How many numbers a thread takes at once: threads that all took one after the other would wait for each other.
+const IDS: u64 = 1 << 16;
 
-/// A number for an operation, unique in this process.
+thread_local! {
+    static MINE: Cell<Range<u64>> = const { Cell::new(0..0) };
+}
+
+/// A number for an operation, unique in this process. Those of one thread grow.
+#[inline]
 #[must_use]
 pub fn next_operation_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+    let mut mine = MINE.take();
+    let id = mine.next().unwrap_or_else(|| {
+        let first = NEXT_ID.fetch_add(IDS, Ordering::Relaxed);
+        mine = first + 1..first + IDS;
+        first
+    });
+    MINE.set(mine);
+    id
 }
 
 /// Which operation something belongs to that happens after its end.
@@ -305,8 +320,8 @@ impl Recorder {
     /// What the driver did. One piece of code for all who report it, as [`crate::current::note`] explains.
     #[inline(never)]
     pub fn on(&mut self, event: Event, at: u64) {
-        if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
-            events.push(Stamped { event, at });
+        if self.extra.is_some() {
+            self.keep_event(event, at);
         }
         match event {
             Event::FirstPoll | Event::PacingEnd => self.enter(Stage::PoolAcquire, at),
@@ -359,6 +374,13 @@ impl Recorder {
             Event::JoinPending => self.wait_in(Stage::FanIn, at),
             Event::Spawned => self.enter(Stage::FanIn, at),
             Event::JoinReady => self.enter(Stage::Decode, at),
+        }
+    }
+
+    #[inline(never)]
+    fn keep_event(&mut self, event: Event, at: u64) {
+        if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
+            events.push(Stamped { event, at });
         }
     }
 
@@ -531,13 +553,25 @@ impl Recorder {
         }
     }
 
-    /// Time by stage of a closed operation, and the node it all belongs to: for operations that
-    /// had no tasks and talked to one node, which need no look at their segments.
+    /// The node that all time with nodes belongs to: of operations that had no tasks and talked to one node.
     #[inline]
     #[must_use]
-    pub fn simple_sums(&self) -> Option<(Cow<'_, [u64; Stage::COUNT]>, NodeId)> {
+    pub fn only_node(&self) -> Option<NodeId> {
         let simple = self.tracks().is_empty() && !self.several_nodes;
-        simple.then(|| (self.timeline.sums(), self.node))
+        simple.then_some(self.node)
+    }
+
+    /// Time by stage of a closed operation, if that is all that was kept.
+    #[inline]
+    #[must_use]
+    pub fn kept_sums(&self) -> Option<&[u64; Stage::COUNT]> {
+        self.timeline.kept_sums()
+    }
+
+    /// Time by stage of a closed operation.
+    #[must_use]
+    pub fn sums(&self) -> [u64; Stage::COUNT] {
+        self.timeline.sums()
     }
 
     /// Calls `visit` with what a closed operation did on its critical path: what begins when after its start, and until

@@ -210,25 +210,23 @@ impl Series {
         self.blocks.get(block)?.get()?.get(offset)?.get()
     }
 
-    /// Adds a duration. Only the thread that owns the table may call it.
-    #[inline]
-    pub(crate) fn record(&self, operation: Operation, lane: Lane, key: Key, nanos: u64) {
+    /// Where the durations of a key are added. Only the thread that owns the table may call it.
+    pub(crate) fn of(&self, operation: Operation, lane: Lane, key: Key) -> Option<&Sparse> {
         let last = self.entry(self.last.load(Ordering::Relaxed) as usize);
         match last.filter(|entry| entry.key == key) {
-            Some(entry) => entry.durations.record(nanos),
-            None => self.record_elsewhere(operation, lane, key, nanos),
+            Some(entry) => Some(&entry.durations),
+            None => self.elsewhere(operation, lane, key),
         }
     }
 
-    fn record_elsewhere(&self, operation: Operation, lane: Lane, key: Key, nanos: u64) {
+    fn elsewhere(&self, operation: Operation, lane: Lane, key: Key) -> Option<&Sparse> {
         let found = self.find(key).or_else(|| {
             let admitted = admit(operation, lane, key);
             self.find(admitted).or_else(|| self.insert(admitted))
         });
-        if let Some((number, entry)) = found {
-            entry.durations.record(nanos);
-            self.last.store(number as u64, Ordering::Relaxed);
-        }
+        let (number, entry) = found?;
+        self.last.store(number as u64, Ordering::Relaxed);
+        Some(&entry.durations)
     }
 
     fn slots_of(&self, length: usize) -> Option<&[AtomicU64]> {

@@ -247,17 +247,16 @@ impl Timeline {
         self.end.unwrap_or(self.last.at)
     }
 
-    /// Time by stage of an ended timeline.
+    /// Time by stage of an ended timeline that has kept nothing else.
     #[inline]
     #[must_use]
-    pub fn sums(&self) -> Cow<'_, [u64; Stage::COUNT]> {
-        if self.folded_from.is_some() && self.marks.is_empty() {
-            return Cow::Borrowed(&self.sums);
-        }
-        Cow::Owned(self.sums_of_marks())
+    pub fn kept_sums(&self) -> Option<&[u64; Stage::COUNT]> {
+        (self.folded_from.is_some() && self.marks.is_empty()).then_some(&self.sums)
     }
 
-    fn sums_of_marks(&self) -> [u64; Stage::COUNT] {
+    /// Time by stage of an ended timeline.
+    #[must_use]
+    pub fn sums(&self) -> [u64; Stage::COUNT] {
         let mut sums = match self.folded_from {
             Some(_) => self.sums,
             None => [0; Stage::COUNT],

@@ -184,21 +184,30 @@ impl Path<'_> {
             .iter()
             .filter(|track| ended(track) > start && ended(track) <= end)
             .max_by_key(ended);
-        let mut cursor = start;
-        if let Some(track) = critical {
-            let began = track.timeline().started();
-            track.timeline().pieces(|piece, until| {
-                let from = (began + piece.since_start()).saturating_sub(self.start);
-                let until = (began + until).saturating_sub(self.start);
-                let (from, until) = (from.max(cursor), until.min(end));
-                if until > from {
-                    self.fan_in(cursor, from);
-                    self.push(piece.moved_to(from), until);
-                    cursor = until;
-                }
-            });
+        match critical {
+            Some(track) => self.fill_with(start, end, track.timeline()),
+            None => self.fan_in(start, end),
         }
-        self.fan_in(cursor, end);
+    }
+
+    /// A wait for a track that ended in it.
+    fn fill_with(&mut self, start: u64, end: u64, track: &Timeline) {
+        let boundaries = &*track.boundaries();
+        let (began, own_start) = (track.started(), self.start);
+        let moved = |boundary: &Boundary| {
+            let at = began.saturating_add(boundary.since_start());
+            boundary.moved_to(at.saturating_sub(own_start))
+        };
+        let goes_on = |next: &Boundary| moved(next).since_start() > start;
+        let first = boundaries.iter().skip(1).position(goes_on).unwrap_or(0);
+        let [first, rest @ .., last] = &boundaries[first..] else {
+            return self.fan_in(start, end);
+        };
+        let from = moved(first).since_start().max(start);
+        self.fan_in(start, from);
+        self.merged.push(first.moved_to(from));
+        self.merged.extend(rest.iter().map(moved));
+        self.fan_in(moved(last).since_start(), end);
     }
 
     fn fan_in(&mut self, from: u64, until: u64) {

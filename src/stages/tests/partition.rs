@@ -520,8 +520,9 @@ proptest! {
         }
         let summary = recorder.finish(Outcome::Ok, now);
         prop_assert_eq!(check(&summary), Ok(()));
-        if let Some((sums, _)) = recorder.simple_sums() {
-            prop_assert_eq!(*sums, summary.stages);
+        if recorder.only_node().is_some() {
+            prop_assert_eq!(recorder.sums(), summary.stages);
+            prop_assert_eq!(recorder.kept_sums().is_some_and(|sums| *sums != summary.stages), false);
         }
         prop_assert_eq!(summary.stages.iter().sum::<u64>(), summary.wall);
     }
@@ -550,8 +551,9 @@ proptest! {
             (recorder, ending)
         });
         prop_assert_eq!(summed.1, ordered.1);
-        prop_assert_eq!(summed.0.simple_sums(), ordered.0.simple_sums());
-        if shown || ordered.0.simple_sums().is_none() {
+        prop_assert_eq!(summed.0.only_node(), ordered.0.only_node());
+        prop_assert_eq!(summed.0.sums(), ordered.0.sums());
+        if shown || ordered.0.only_node().is_none() {
             prop_assert_eq!(times(&summed.0), times(&ordered.0));
         }
     }

@@ -52,7 +52,7 @@ proptest! {
         let mut expected: HashMap<u64, u64> = HashMap::new();
         for (target, node, outcome, staged) in all {
             let key = key(target, node, outcome, staged);
-            series.record(Operation::Exists, Lane::Sync, key, 1_000);
+            series.of(Operation::Exists, Lane::Sync, key).unwrap().record(1_000);
             *expected.entry(key.bits()).or_default() += 1;
         }
         let found = counts(&series);
@@ -71,10 +71,19 @@ fn what_has_no_room_is_counted_as_overflow() {
     let (first, second) = (Series::default(), Series::default());
     let much = 3 * CAPACITY as u16;
     for target in 0..much {
-        first.record(Operation::Ping, Lane::Sync, key(target, 0, 0, false), 5);
-        first.record(Operation::Ping, Lane::Sync, key(target, 0, 2, true), 5);
+        first
+            .of(Operation::Ping, Lane::Sync, key(target, 0, 0, false))
+            .unwrap()
+            .record(5);
+        first
+            .of(Operation::Ping, Lane::Sync, key(target, 0, 2, true))
+            .unwrap()
+            .record(5);
     }
-    second.record(Operation::Ping, Lane::Sync, key(much - 1, 3, 2, false), 5);
+    second
+        .of(Operation::Ping, Lane::Sync, key(much - 1, 3, 2, false))
+        .unwrap()
+        .record(5);
     let found = counts(&first);
     let overflow: Vec<(Key, u64)> = found
         .iter()
