@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aerospike_stages::clock;
 use tokio::io::ReadBuf;
@@ -99,8 +98,8 @@ fn remember(unstamped: &AtomicU32, stamped: bool, asked_for: u64) {
     }
 }
 
-/// The wall clock's time that the kernel has stamped a message with.
-fn stamp_of(message: &libc::msghdr) -> Option<Duration> {
+/// The wall clock's time that the kernel has stamped a message with, in nanoseconds.
+fn stamp_of(message: &libc::msghdr) -> Option<u64> {
     // SAFETY: the kernel has filled the message in, which points to a live control buffer.
     let header = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
     if (header.cmsg_level, header.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
@@ -112,15 +111,28 @@ fn stamp_of(message: &libc::msghdr) -> Option<Duration> {
             .cast::<libc::timespec>()
             .read_unaligned()
     };
-    let seconds = u64::try_from(stamp.tv_sec).ok()?;
-    let nanos = u32::try_from(stamp.tv_nsec).ok()?;
-    (seconds > 0).then(|| Duration::new(seconds, nanos))
+    nanos_of(stamp.tv_sec, stamp.tv_nsec).filter(|nanos| *nanos > 0)
 }
 
-fn on_the_recorders_clock(stamp: Duration, now: u64) -> Option<u64> {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let waited = u64::try_from(wall.saturating_sub(stamp).as_nanos()).ok()?;
-    Some(now.saturating_sub(waited))
+fn nanos_of(seconds: i64, nanos: i64) -> Option<u64> {
+    let seconds = u64::try_from(seconds).ok()?;
+    seconds
+        .checked_mul(1_000_000_000)?
+        .checked_add_signed(nanos)
+}
+
+fn on_the_recorders_clock(stamp: u64, now: u64) -> Option<u64> {
+    Some(now.saturating_sub(wall_clock()?.saturating_sub(stamp)))
+}
+
+fn wall_clock() -> Option<u64> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a live local of the kind that is written.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) } != 0;
+    nanos_of(now.tv_sec, now.tv_nsec).filter(|_| !failed)
 }
 
 #[cfg(test)]
@@ -129,6 +141,7 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
+    use std::time::Duration;
 
     #[test]
     fn a_reply_has_been_there_since_it_arrived() {

@@ -2,7 +2,7 @@
 //! every line of memory that it takes has to travel between them.
 
 use crate::node::NodeId;
-use crate::table::{Stage, PER_NODE};
+use crate::table::Stage;
 
 /// When a stage begins, and on which node: 48 bits of time, eight each of the two others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,13 @@ impl Boundary {
         Boundary(time | (self.0 & 0xffff))
     }
 
+    /// The same so much later, which must not be later than can be told.
+    #[inline]
+    #[must_use]
+    pub(crate) fn later_by(self, nanos: u64) -> Self {
+        Boundary(self.0.wrapping_add(nanos << 16))
+    }
+
     /// Nanoseconds after the operation's start.
     #[inline]
     #[must_use]
@@ -54,12 +61,6 @@ impl Boundary {
     #[must_use]
     pub fn stage(self) -> Stage {
         Stage::ALL[self.stage_index()]
-    }
-
-    /// Whether that is one whose time belongs to a node.
-    #[inline]
-    pub(crate) fn is_per_node(self) -> bool {
-        PER_NODE >> self.stage_index() & 1 != 0
     }
 
     /// The node it is spent on.
@@ -90,6 +91,7 @@ mod tests {
             prop_assert_eq!((boundary.stage(), boundary.node()), (stage, node));
             let moved = boundary.moved_to(since_start / 2);
             prop_assert_eq!(moved, Boundary::new(since_start / 2, stage, node));
+            prop_assert_eq!(moved.later_by(since_start - since_start / 2), boundary);
         }
     }
 

@@ -15,8 +15,11 @@ use crate::sparse::Sparse;
 use crate::table::Stage;
 use crate::totals::Totals;
 
-/// What one thread has recorded about one operation on one lane.
+/// What one thread has recorded about one operation on one lane. What every operation writes comes first, together.
+#[repr(C)]
 pub(crate) struct Cells {
+    /// Odd while the thread is writing; a reader that saw it change reads again.
+    version: AtomicU64,
     operation: Operation,
     lane: Lane,
     /// Those that have not been added to anything below.
@@ -30,8 +33,6 @@ pub(crate) struct Cells {
     /// How many keys batches had.
     pub(crate) keys: OnceLock<Sparse>,
     nodes: Box<[OnceLock<Box<NodeSums>>]>,
-    /// Odd while the thread is writing; a reader that saw it change reads again.
-    version: AtomicU64,
 }
 
 type NodeSums = [AtomicU64; Stage::COUNT];
@@ -216,16 +217,20 @@ impl Cells {
     /// Gives nodes their share of the time; all of it by stage.
     fn add_segments(&self, recorder: &Recorder) -> [u64; Stage::COUNT] {
         let mut stages = [0; Stage::COUNT];
+        // What a batch does by itself, between its tasks, is on no node.
+        let mut nowhere = [0; Stage::COUNT];
         let mut nodes = Nodes::default();
         recorder.pieces(|from, until| {
-            let stage = from.stage_index();
-            stages[stage] += until - from.since_start();
-            if from.is_per_node() {
-                nodes.add(from.node());
+            let (stage, nanos) = (from.stage_index(), until - from.since_start());
+            stages[stage] += nanos;
+            match from.node() {
+                NodeId::NONE => nowhere[stage] += nanos,
+                node => nodes.add(node),
             }
         });
         if let Some(node) = nodes.only() {
-            self.add_node(node, |stage| stages[stage.index()]);
+            let of = |stage: Stage| stages[stage.index()] - nowhere[stage.index()];
+            self.add_node(node, of);
         } else {
             recorder.pieces(|from, until| {
                 if let Some(sums) = self.of_node(from.node()) {

@@ -14,27 +14,38 @@ use crate::node::NodeId;
 use crate::operation::Outcome;
 use crate::recorder::{GilWait, Recorder};
 
-thread_local! {
+/// What a thread is working on, in one place: it is looked at many times in an operation.
+struct Here {
     /// Whoever puts a recorder here takes it out again, so nothing is left to drop when the thread ends,
     /// and looking at it needs no check whether it has.
-    static CURRENT: Cell<Option<ManuallyDrop<Box<Recorder>>>> = const { Cell::new(None) };
+    recorder: Cell<Option<ManuallyDrop<Box<Recorder>>>>,
     /// Since when the task has been due that this thread drives by itself; zero if that is unknown.
-    static DRIVEN: Cell<Option<u64>> = const { Cell::new(None) };
+    driven: Cell<Option<u64>>,
     /// What is known of the event loop that runs on this thread, if it is observed.
-    static LOOP_GIL_WAIT: Cell<Option<GilWait>> = const { Cell::new(None) };
+    loop_gil_wait: Cell<Option<GilWait>>,
+}
+
+thread_local! {
+    static HERE: Here = const {
+        Here {
+            recorder: Cell::new(None),
+            driven: Cell::new(None),
+            loop_gil_wait: Cell::new(None),
+        }
+    };
 }
 
 /// The event loop of this thread, which is observed, has just waited for the interpreter; `None` once it
 /// is observed no more.
 pub fn set_loop_gil_wait(wait: Option<GilWait>) {
-    LOOP_GIL_WAIT.set(wait);
+    HERE.with(|here| here.loop_gil_wait.set(wait));
 }
 
 /// When the event loop of this thread last waited for the interpreter, if that is observed.
 #[inline]
 #[must_use]
 pub fn loop_gil_wait() -> Option<GilWait> {
-    LOOP_GIL_WAIT.get()
+    HERE.with(|here| here.loop_gil_wait.get())
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
@@ -43,21 +54,22 @@ pub fn driven<R>(since: u64, poll: impl FnOnce() -> R) -> R {
     struct Restore(Option<u64>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            DRIVEN.set(self.0);
+            HERE.with(|here| here.driven.set(self.0));
         }
     }
-    let _restore = Restore(DRIVEN.replace(Some(since)));
+    let _restore = Restore(HERE.with(|here| here.driven.replace(Some(since))));
     poll()
 }
 
 /// Since when the task has been due that is polled now, if this thread drives it.
 #[inline]
 pub(crate) fn due_since() -> Option<u64> {
-    DRIVEN.get()
+    HERE.with(|here| here.driven.get())
 }
 
 fn replace(recorder: Option<Box<Recorder>>) -> Option<Box<Recorder>> {
-    let before = CURRENT.replace(recorder.map(ManuallyDrop::new));
+    let recorder = recorder.map(ManuallyDrop::new);
+    let before = HERE.with(|here| here.recorder.replace(recorder));
     before.map(ManuallyDrop::into_inner)
 }
 
@@ -100,10 +112,10 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     if !collector::was_ever_enabled() {
         return None;
     }
-    CURRENT.with(|current| {
-        let mut recorder = current.take()?;
+    HERE.with(|here| {
+        let mut recorder = here.recorder.take()?;
         let result = visit(&mut recorder);
-        current.set(Some(recorder));
+        here.recorder.set(Some(recorder));
         Some(result)
     })
 }

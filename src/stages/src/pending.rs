@@ -97,6 +97,7 @@ pub(crate) const fn fits(wall: u64) -> bool {
 }
 
 /// A block of operations in the order in which they ended.
+#[repr(C)]
 pub(crate) struct Pending {
     length: AtomicU64,
     words: [[AtomicU64; WORDS]; CAPACITY],

@@ -88,6 +88,8 @@ pub struct Recorder {
     /// The stage in which the attempt failed, until another attempt gets a connection.
     failed_in: Option<Stage>,
     attempts: u32,
+    /// Events are among what is extra.
+    keeps_events: bool,
     /// What is known besides times.
     pub facts: Facts,
     /// Who called, while somebody wants to know.
@@ -162,6 +164,7 @@ impl Recorder {
     }
 
     /// Starts over with another operation, keeping the memory.
+    #[inline]
     pub fn restart(&mut self, operation: Operation, lane: Lane, at: u64) {
         let id = next_operation_id();
         self.restart_with(
@@ -184,9 +187,12 @@ impl Recorder {
         self.resume_to = Stage::PoolAcquire;
         self.failed_in = None;
         self.attempts = 0;
+        self.keeps_events = false;
         self.facts = Facts::default();
         self.caller = None;
-        self.extra = self.extra.take().and_then(Extra::restart);
+        if let Some(extra) = self.extra.take() {
+            self.extra = extra.restart();
+        }
     }
 
     /// Keeps the times of stages and not their order, until there is a track or a second node: for an operation
@@ -234,6 +240,7 @@ impl Recorder {
             resume_to: Stage::PoolAcquire,
             failed_in: None,
             attempts: 0,
+            keeps_events: false,
             facts: Facts::default(),
             caller: None,
             extra: None,
@@ -243,6 +250,7 @@ impl Recorder {
     /// Makes the recorder keep every event, for tests of the event contract.
     pub fn keep_events(&mut self) {
         self.extra().events = Some(Vec::new());
+        self.keeps_events = true;
     }
 
     /// The events kept so far.
@@ -320,47 +328,53 @@ impl Recorder {
     /// What the driver did. One piece of code for all who report it, as [`crate::current::note`] explains.
     #[inline(never)]
     pub fn on(&mut self, event: Event, at: u64) {
-        if self.extra.is_some() {
-            self.keep_event(event, at);
+        if self.keeps_events {
+            return self.keep_event(event, at);
         }
-        match event {
-            Event::FirstPoll | Event::PacingEnd => self.enter(Stage::PoolAcquire, at),
+        self.happen(event, at);
+    }
+
+    #[inline]
+    fn happen(&mut self, event: Event, at: u64) {
+        let stage = match event {
+            Event::FirstPoll | Event::PacingEnd => Stage::PoolAcquire,
             Event::Probe => {
                 self.attempts += 1;
                 self.failed_in = None;
-                self.enter(Stage::Encode, at);
+                Stage::Encode
             }
             Event::TimerBegin => {
                 self.resume_to = self.stage();
-                self.enter(Stage::TokioTimer, at);
+                Stage::TokioTimer
             }
-            Event::TimerEnd => self.enter(self.resume_to, at),
-            Event::DeadlinePassed => self.failed_in = Some(self.stage()),
-            Event::WriteBegin => self.enter(Stage::NetworkWrite, at),
+            Event::TimerEnd => self.resume_to,
+            Event::DeadlinePassed | Event::StreamFailed => {
+                self.failed_in = Some(self.stage());
+                return;
+            }
+            Event::WriteBegin => Stage::NetworkWrite,
             Event::WriteEnd { bytes, complete } => {
                 self.facts.bytes_sent += bytes as u64;
-                if complete {
-                    self.enter(Stage::NetworkWait, at);
+                if !complete {
+                    return;
                 }
+                Stage::NetworkWait
             }
-            Event::WritePending => self.waits_in = Some(Stage::NetworkWrite),
-            Event::ReadPending { replied } => {
-                self.wait_in(
-                    if replied {
-                        Stage::NetworkRead
-                    } else {
-                        Stage::NetworkWait
-                    },
-                    at,
-                );
+            Event::WritePending => {
+                self.waits_in = Some(Stage::NetworkWrite);
+                return;
             }
-            Event::Arrived => self.enter(Stage::LoopWait, at),
-            Event::ReadBegin => self.enter(Stage::NetworkRead, at),
+            Event::ReadPending { replied } => self.waiting_in(if replied {
+                Stage::NetworkRead
+            } else {
+                Stage::NetworkWait
+            }),
+            Event::Arrived => Stage::LoopWait,
+            Event::ReadBegin => Stage::NetworkRead,
             Event::ReadEnd { bytes } => {
                 self.facts.bytes_received += bytes as u64;
-                self.enter(Stage::Decode, at);
+                Stage::Decode
             }
-            Event::StreamFailed => self.failed_in = Some(self.stage()),
             Event::StreamDropped => {
                 // A pooled connection that was found dead at check-out is not an attempt.
                 if self.stage() == Stage::Encode {
@@ -368,20 +382,22 @@ impl Recorder {
                 } else {
                     self.failed_in.get_or_insert(self.timeline.stage());
                 }
-                self.enter(Stage::PoolAcquire, at);
+                Stage::PoolAcquire
             }
-            Event::PacingPending => self.wait_in(Stage::Backoff, at),
-            Event::JoinPending => self.wait_in(Stage::FanIn, at),
-            Event::Spawned => self.enter(Stage::FanIn, at),
-            Event::JoinReady => self.enter(Stage::Decode, at),
-        }
+            Event::PacingPending => self.waiting_in(Stage::Backoff),
+            Event::JoinPending => self.waiting_in(Stage::FanIn),
+            Event::Spawned => Stage::FanIn,
+            Event::JoinReady => Stage::Decode,
+        };
+        self.timeline.enter(stage, self.node.during(stage), at);
     }
 
-    #[inline(never)]
+    #[cold]
     fn keep_event(&mut self, event: Event, at: u64) {
         if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
             events.push(Stamped { event, at });
         }
+        self.happen(event, at);
     }
 
     /// The operation is polled again after it was woken at `woken`.
@@ -452,8 +468,14 @@ impl Recorder {
     /// From `at` on the operation waits, and `stage` says for what.
     #[inline]
     pub fn wait_in(&mut self, stage: Stage, at: u64) {
-        self.waits_in = Some(stage);
+        let stage = self.waiting_in(stage);
         self.enter(stage, at);
+    }
+
+    #[inline]
+    fn waiting_in(&mut self, stage: Stage) -> Stage {
+        self.waits_in = Some(stage);
+        stage
     }
 
     /// Another wait for the same reason, which needs no time of its own.

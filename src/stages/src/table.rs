@@ -253,7 +253,7 @@ impl Stage {
 }
 
 /// A bit for every stage that belongs to a node, so that asking costs no look at the table.
-pub(crate) const PER_NODE: u32 = {
+const PER_NODE: u32 = {
     let mut bits = 0;
     let mut position = 0;
     while position < Stage::COUNT {

@@ -178,8 +178,10 @@ impl Path<'_> {
     }
 
     fn fill_wait(&mut self, start: u64, end: u64, tracks: &[Track]) {
-        let since_start = |at: u64| at.saturating_sub(self.start);
-        let ended = |track: &&Track| since_start(track.timeline().ended());
+        let ended = |track: &&Track| {
+            let track = track.timeline();
+            self.offset_of(track) + (track.ended() - track.started())
+        };
         let critical = tracks
             .iter()
             .filter(|track| ended(track) > start && ended(track) <= end)
@@ -190,14 +192,16 @@ impl Path<'_> {
         }
     }
 
+    /// How long after the operation's start a track has started.
+    fn offset_of(&self, track: &Timeline) -> u64 {
+        track.started().saturating_sub(self.start)
+    }
+
     /// A wait for a track that ended in it.
     fn fill_with(&mut self, start: u64, end: u64, track: &Timeline) {
         let boundaries = &*track.boundaries();
-        let (began, own_start) = (track.started(), self.start);
-        let moved = |boundary: &Boundary| {
-            let at = began.saturating_add(boundary.since_start());
-            boundary.moved_to(at.saturating_sub(own_start))
-        };
+        let offset = self.offset_of(track);
+        let moved = |boundary: &Boundary| boundary.later_by(offset);
         let goes_on = |next: &Boundary| moved(next).since_start() > start;
         let first = boundaries.iter().skip(1).position(goes_on).unwrap_or(0);
         let [first, rest @ .., last] = &boundaries[first..] else {

@@ -124,8 +124,16 @@ fn batches_share_their_time_out_to_nodes_once() {
 
 #[test]
 fn a_snapshot_taken_meanwhile_adds_up() {
+    struct End<'a>(&'a std::sync::atomic::AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when an assertion fails, so that nobody waits for the others for ever.
+        let _end = End(&done);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
@@ -143,7 +151,6 @@ fn a_snapshot_taken_meanwhile_adds_up() {
             assert_eq!(totals.wall.count(), totals.outcomes.iter().sum::<u64>());
             seen = totals.wall.count();
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 
