@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use crossbeam_queue::ArrayQueue;
 
 use crate::block::Block;
 use crate::fork;
@@ -106,6 +105,35 @@ impl Place {
     }
 }
 
+/// Empty blocks. The one that was given back last is used first: as few of them as possible pass through the processor's
+/// caches in turn.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Block>>);
+
+impl Spare {
+    /// One of them, or a new one; never waits.
+    fn take(&self) -> Block {
+        let spare = match self.0.try_lock() {
+            Ok(mut spare) => spare.pop(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().pop(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        spare.unwrap_or_default()
+    }
+
+    fn give_back(&self, block: Block) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MOST_SPARE {
+            spare.push(block);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 thread_local! {
     static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
@@ -126,7 +154,7 @@ fn place_of_this_thread() -> usize {
 pub struct Queue {
     places: [Place; PLACES],
     load: Load,
-    spare: ArrayQueue<Block>,
+    spare: Spare,
     dropped: AtomicU64,
     /// How many blocks are full.
     full: AtomicUsize,
@@ -144,7 +172,7 @@ impl Queue {
         Queue {
             places: Default::default(),
             load: Load::default(),
-            spare: ArrayQueue::new(MOST_SPARE),
+            spare: Spare::default(),
             dropped: AtomicU64::new(0),
             full: AtomicUsize::new(0),
             capacity,
@@ -169,7 +197,7 @@ impl Queue {
         self.load.grow(blocks.open.bytes() - before);
         let full = blocks.open.is_full(self.many);
         if full {
-            let next = self.spare.pop().unwrap_or_default();
+            let next = self.spare.take();
             let block = std::mem::replace(&mut blocks.open, next);
             blocks.full.push(block);
             self.full.fetch_add(1, Ordering::Relaxed);
@@ -207,7 +235,7 @@ impl Queue {
             self.full.fetch_sub(blocks.full.len(), Ordering::Relaxed);
             taken.append(&mut blocks.full);
             if take_all && !blocks.open.is_empty() {
-                let next = self.spare.pop().unwrap_or_default();
+                let next = self.spare.take();
                 taken.push(std::mem::replace(&mut blocks.open, next));
             }
         }
@@ -222,7 +250,7 @@ impl Queue {
     pub fn give_back(&self, mut block: Block) {
         if block.is_worth_keeping() {
             block.clear();
-            let _ = self.spare.push(block);
+            self.spare.give_back(block);
         }
     }
 
