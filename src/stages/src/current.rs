@@ -170,3 +170,28 @@ fn note_now(event: Event) {
 pub fn set_node(node: NodeId) {
     with(|recorder| recorder.set_node(node));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Lane, Operation};
+
+    #[test]
+    fn what_is_held_is_found_by_nobody_else_and_comes_back() {
+        collector::set_enabled(true);
+        assert!(hold().recorder().is_none());
+        let installed = install(collector::begin(Operation::Get, Lane::Sync, 1));
+        let id = with(|recorder| recorder.origin().id);
+        assert!(id.is_some());
+        let panicked = std::panic::catch_unwind(|| {
+            let mut held = hold();
+            assert_eq!(held.recorder().map(|recorder| recorder.origin().id), id);
+            assert_eq!(with(|recorder| recorder.origin().id), None);
+            panic!("while it is held");
+        });
+        assert!(panicked.is_err());
+        assert_eq!(with(|recorder| recorder.origin().id), id);
+        assert!(installed.take().is_some());
+        assert_eq!(with(|recorder| recorder.origin().id), None);
+    }
+}

@@ -639,3 +639,25 @@ impl Recorder {
         self.failed_in.or_else(of_tracks).unwrap_or(last)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_threads_take_the_same_number() {
+        let take = || -> Vec<u64> { (0..IDS + 10).map(|_| next_operation_id()).collect() };
+        let mut all: Vec<u64> = std::thread::scope(|scope| {
+            let threads = [(); 3].map(|()| scope.spawn(take));
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let taken = all.len();
+        assert!(all.iter().all(|id| *id > 0));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), taken);
+    }
+}

@@ -136,8 +136,10 @@ fn a_snapshot_taken_meanwhile_adds_up() {
         let _end = End(&done);
         for _ in 0..2 {
             scope.spawn(|| {
+                // Who never pauses keeps a reader from an exact copy; operations take longer than to write them down.
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    record(Operation::Exists, Outcome::Ok, 900);
+                    (0..50).for_each(|_| record(Operation::Exists, Outcome::Ok, 900));
+                    std::thread::sleep(std::time::Duration::from_millis(2));
                 }
             });
         }
