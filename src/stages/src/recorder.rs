@@ -2,8 +2,6 @@
 //!
 //! It never reads a clock: every method takes the time, so tests run on a virtual one.
 
-use std::cell::Cell;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::boundary::Boundary;
@@ -18,25 +16,13 @@ use crate::timeline::{Segment, Timeline};
 use crate::track::{overlay, Track, TrackSlot};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-/// How many numbers a thread takes at once: threads that all took one after the other would wait for each other.
-const IDS: u64 = 1 << 16;
 
-thread_local! {
-    static MINE: Cell<Range<u64>> = const { Cell::new(0..0) };
-}
-
-/// A number for an operation, unique in this process. Those of one thread grow.
+/// A number for an operation, unique in this process. None is left out: whoever reads a recording tells from gaps that
+/// operations are missing in it.
 #[inline]
 #[must_use]
 pub fn next_operation_id() -> u64 {
-    let mut mine = MINE.take();
-    let id = mine.next().unwrap_or_else(|| {
-        let first = NEXT_ID.fetch_add(IDS, Ordering::Relaxed);
-        mine = first + 1..first + IDS;
-        first
-    });
-    MINE.set(mine);
-    id
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Which operation something belongs to that happens after its end.
@@ -637,27 +623,5 @@ impl Recorder {
     fn failure_stage(&self, last: Stage) -> Stage {
         let of_tracks = || self.tracks().iter().rev().find_map(Track::failed_in);
         self.failed_in.or_else(of_tracks).unwrap_or(last)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_threads_take_the_same_number() {
-        let take = || -> Vec<u64> { (0..IDS + 10).map(|_| next_operation_id()).collect() };
-        let mut all: Vec<u64> = std::thread::scope(|scope| {
-            let threads = [(); 3].map(|()| scope.spawn(take));
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap())
-                .collect()
-        });
-        let taken = all.len();
-        assert!(all.iter().all(|id| *id > 0));
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), taken);
     }
 }
