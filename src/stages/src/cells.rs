@@ -8,7 +8,7 @@ use crate::ends::PackedEnd;
 use crate::histogram::{bump, Histogram};
 use crate::node::NodeId;
 use crate::operation::{Lane, Operation};
-use crate::pending::{fits, Ended, Pending, CAPACITY};
+use crate::pending::{fits, Ended, Pending, Rest};
 use crate::recorder::{Ending, Recorder};
 use crate::series::{Key, Series};
 use crate::sparse::Sparse;
@@ -33,6 +33,15 @@ pub(crate) struct Cells {
     /// How many keys batches had.
     pub(crate) keys: OnceLock<Sparse>,
     nodes: Box<[OnceLock<Box<NodeSums>>]>,
+}
+
+/// Where operations belong that have their rest in common.
+#[derive(Clone, Copy)]
+struct Settled<'a> {
+    rest: Rest,
+    durations: Option<&'a Sparse>,
+    failed_in: Option<Stage>,
+    staged: bool,
 }
 
 type NodeSums = [AtomicU64; Stage::COUNT];
@@ -77,35 +86,50 @@ impl Cells {
     /// Adds up what is pending.
     #[cold]
     fn settle(&self) {
-        let mut last: Option<(Key, Option<&Sparse>)> = None;
+        let mut last: Option<Settled<'_>> = None;
         let mut nodes = Nodes::default();
-        let mut unstaged = 0u32;
-        for (place, header) in self.pending.headers().enumerate() {
-            let durations = match last {
-                Some((key, durations)) if key == header.key => durations,
-                _ => self.series.of(self.operation, self.lane, header.key),
+        let mut unstaged = 0_u32;
+        for (place, (rest, wall)) in self.pending.rests().enumerate() {
+            let settled = match last {
+                Some(settled) if settled.rest == rest => settled,
+                _ => self.settled_as(rest, &mut nodes),
             };
-            last = Some((header.key, durations));
-            if let Some(durations) = durations {
-                durations.record(header.wall);
+            last = Some(settled);
+            if let Some(durations) = settled.durations {
+                durations.record(wall);
             }
-            if let Some(stage) = header.failed_in {
+            if let Some(stage) = settled.failed_in {
                 bump(&self.failed_in[stage.index()], 1);
             }
-            if header.key.is_staged() {
-                let own = (!header.shared_out).then(|| header.key.node());
-                nodes.add(own.unwrap_or(NodeId::NONE));
-            } else {
-                unstaged |= 1 << place;
-            }
+            unstaged |= u32::from(!settled.staged) << place;
         }
         if nodes.any {
-            for place in (0..CAPACITY).filter(|place| unstaged >> place & 1 != 0) {
-                self.pending.forget_stages(place);
+            while unstaged != 0 {
+                self.pending
+                    .forget_stages(unstaged.trailing_zeros() as usize);
+                unstaged &= unstaged - 1;
             }
             self.settle_stages(nodes.only());
         }
         self.pending.clear();
+    }
+
+    /// Where operations belong that have this in common.
+    fn settled_as(&self, rest: Rest, nodes: &mut Nodes) -> Settled<'_> {
+        let key = rest.key();
+        if key.is_staged() {
+            nodes.add(if rest.shared_out() {
+                NodeId::NONE
+            } else {
+                key.node()
+            });
+        }
+        Settled {
+            rest,
+            durations: self.series.of(self.operation, self.lane, key),
+            failed_in: rest.failed_in(),
+            staged: key.is_staged(),
+        }
     }
 
     /// One stage of all operations after the other: what a stage's histogram needs is at hand for all of them.
@@ -119,9 +143,10 @@ impl Cells {
             }
         });
         if node.is_none() {
-            for (place, header) in self.pending.headers().enumerate() {
-                if header.key.is_staged() && !header.shared_out {
-                    self.add_node(header.key.node(), |stage| self.pending.nanos(place, stage));
+            for (place, (rest, _)) in self.pending.rests().enumerate() {
+                let key = rest.key();
+                if key.is_staged() && !rest.shared_out() {
+                    self.add_node(key.node(), |stage| self.pending.nanos(place, stage));
                 }
             }
         }

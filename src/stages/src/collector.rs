@@ -96,23 +96,44 @@ impl Drop for Lease {
     }
 }
 
-thread_local! {
-    static LEASE: OnceCell<Lease> = const { OnceCell::new() };
+/// What a thread has of its own.
+struct Mine {
+    lease: OnceCell<Lease>,
+    /// Recorders to use again: an operation then costs no allocation.
+    #[expect(
+        clippy::vec_box,
+        reason = "the box is what is handed on, so that a recorder never moves"
+    )]
+    idle: RefCell<Vec<Box<Recorder>>>,
 }
 
-fn with_shard(visit: impl FnOnce(&Shard)) {
-    if LEASE
-        .try_with(|lease| visit(&lease.get_or_init(Lease::take).0))
-        .is_err()
-    {
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+thread_local! {
+    static MINE: Mine = const {
+        Mine {
+            lease: OnceCell::new(),
+            idle: RefCell::new(Vec::new()),
+        }
+    };
+}
+
+impl Mine {
+    #[inline]
+    fn shard(&self) -> &Shard {
+        &self.lease.get_or_init(Lease::take).0
+    }
+
+    fn keep(&self, recorder: Box<Recorder>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(recorder);
+        }
     }
 }
 
-thread_local! {
-    /// Recorders to use again: an operation then costs no allocation.
-    #[expect(clippy::vec_box, reason = "the box is what is handed on, so that a recorder never moves")]
-    static IDLE: RefCell<Vec<Box<Recorder>>> = const { RefCell::new(Vec::new()) };
+fn with_mine(visit: impl FnOnce(&Mine)) {
+    if MINE.try_with(visit).is_err() {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// How many recorders a thread keeps.
@@ -121,8 +142,8 @@ const MAX_IDLE: usize = 64;
 /// A recorder for an operation that starts now.
 #[must_use]
 pub fn begin(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
-    let idle = IDLE
-        .try_with(|idle| idle.borrow_mut().pop())
+    let idle = MINE
+        .try_with(|mine| mine.idle.borrow_mut().pop())
         .unwrap_or_default();
     let mut recorder = match idle {
         Some(mut recorder) => {
@@ -145,31 +166,22 @@ fn first(operation: Operation, lane: Lane, at: u64) -> Box<Recorder> {
 /// Ends an operation and adds it up. Never fails and never waits; what cannot be recorded is
 /// counted. `timed` says whether its duration counts in the metrics that are always on, too.
 pub fn finish(mut recorder: Box<Recorder>, end: End, at: u64, timed: bool) {
-    record(&mut recorder, end, at, timed);
-    let _ = IDLE.try_with(|idle| {
-        let mut idle = idle.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(recorder);
-        }
-    });
-}
-
-fn record(recorder: &mut Recorder, end: End, at: u64, measured: bool) {
     let shown = sink::is_present();
     if shown {
         recorder.keep_marks();
     }
     let origin = recorder.origin();
     let ending = recorder.close(end.outcome, at);
-    let packed = PackedEnd::of(&end);
-    with_shard(|shard| {
-        shard
-            .cells(origin.operation, origin.lane)
-            .write(|cells| cells.end_recorded(recorder, &ending, packed, measured));
-    });
     if shown {
-        sink::show(|sink| sink.ended(recorder, &ending, &end));
+        sink::show(|sink| sink.ended(&recorder, &ending, &end));
     }
+    let packed = PackedEnd::of(&end);
+    with_mine(|mine| {
+        mine.shard()
+            .cells(origin.operation, origin.lane)
+            .write(|cells| cells.end_recorded(&recorder, &ending, packed, timed));
+        mine.keep(recorder);
+    });
 }
 
 /// Adds the duration of a finished operation, for the metrics that are always on.
@@ -189,8 +201,8 @@ pub fn record_duration(
         measured: true,
         shared_out: false,
     };
-    with_shard(|shard| {
-        shard
+    with_mine(|mine| {
+        mine.shard()
             .cells(operation, lane)
             .write(|cells| cells.end(&ended, &[0; Stage::COUNT]));
     });
@@ -198,8 +210,8 @@ pub fn record_duration(
 
 /// Adds how many keys a batch had.
 pub fn record_keys(operation: Operation, lane: Lane, keys: u32) {
-    with_shard(|shard| {
-        shard.cells(operation, lane).write(|cells| {
+    with_mine(|mine| {
+        mine.shard().cells(operation, lane).write(|cells| {
             cells
                 .keys
                 .get_or_init(Sparse::default)
@@ -211,8 +223,9 @@ pub fn record_keys(operation: Operation, lane: Lane, keys: u32) {
 /// Adds a conversion to Python that happened after the operation had ended.
 pub fn record_deferred(origin: Origin, start: u64, end: u64) {
     let nanos = end.saturating_sub(start);
-    with_shard(|shard| {
-        shard.cells(origin.operation, origin.lane).write(|cells| {
+    with_mine(|mine| {
+        let cells = mine.shard().cells(origin.operation, origin.lane);
+        cells.write(|cells| {
             cells.deferred.get_or_init(Histogram::default).record(nanos);
         });
     });

@@ -15,7 +15,7 @@ use crate::operation::Outcome;
 use crate::recorder::{GilWait, Recorder};
 
 /// What a thread is working on, in one place: it is looked at many times in an operation.
-struct Here {
+pub(crate) struct Here {
     /// Whoever puts a recorder here takes it out again, so nothing is left to drop when the thread ends,
     /// and looking at it needs no check whether it has.
     recorder: Cell<Option<ManuallyDrop<Box<Recorder>>>>,
@@ -35,6 +35,42 @@ thread_local! {
     };
 }
 
+/// Calls `visit` with what this thread is working on: for several looks at it at once, as each has to find it.
+#[inline]
+pub(crate) fn here<R>(visit: impl FnOnce(&Here) -> R) -> R {
+    HERE.with(visit)
+}
+
+impl Here {
+    /// Since when the task has been due that is polled now, if this thread drives it.
+    #[inline]
+    pub(crate) fn due_since(&self) -> Option<u64> {
+        self.driven.get()
+    }
+
+    /// As [`loop_gil_wait`].
+    #[inline]
+    pub(crate) fn loop_gil_wait(&self) -> Option<GilWait> {
+        self.loop_gil_wait.get()
+    }
+
+    /// Makes `recorder` this thread's current one until the guard is given back.
+    #[inline]
+    pub(crate) fn install(&self, recorder: Box<Recorder>) -> Installed {
+        Installed {
+            previous: self.replace(Some(recorder)),
+        }
+    }
+
+    #[inline]
+    fn replace(&self, recorder: Option<Box<Recorder>>) -> Option<Box<Recorder>> {
+        let recorder = recorder.map(ManuallyDrop::new);
+        self.recorder
+            .replace(recorder)
+            .map(ManuallyDrop::into_inner)
+    }
+}
+
 /// The event loop of this thread, which is observed, has just waited for the interpreter; `None` once it
 /// is observed no more.
 pub fn set_loop_gil_wait(wait: Option<GilWait>) {
@@ -45,7 +81,7 @@ pub fn set_loop_gil_wait(wait: Option<GilWait>) {
 #[inline]
 #[must_use]
 pub fn loop_gil_wait() -> Option<GilWait> {
-    HERE.with(|here| here.loop_gil_wait.get())
+    HERE.with(Here::loop_gil_wait)
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
@@ -61,47 +97,30 @@ pub fn driven<R>(since: u64, poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// Since when the task has been due that is polled now, if this thread drives it.
-#[inline]
-pub(crate) fn due_since() -> Option<u64> {
-    HERE.with(|here| here.driven.get())
-}
-
 fn replace(recorder: Option<Box<Recorder>>) -> Option<Box<Recorder>> {
-    let recorder = recorder.map(ManuallyDrop::new);
-    let before = HERE.with(|here| here.recorder.replace(recorder));
-    before.map(ManuallyDrop::into_inner)
+    HERE.with(|here| here.replace(recorder))
 }
 
 /// Keeps a recorder installed on this thread.
 pub(crate) struct Installed {
     previous: Option<Box<Recorder>>,
-    active: bool,
-}
-
-/// Makes `recorder` this thread's current one until the guard is given back.
-pub(crate) fn install(recorder: Box<Recorder>) -> Installed {
-    Installed {
-        previous: replace(Some(recorder)),
-        active: true,
-    }
 }
 
 impl Installed {
     /// Takes the recorder out again.
-    pub(crate) fn take(mut self) -> Option<Box<Recorder>> {
-        self.active = false;
-        replace(self.previous.take())
+    #[inline]
+    pub(crate) fn take(self) -> Option<Box<Recorder>> {
+        let mut this = ManuallyDrop::new(self);
+        replace(this.previous.take())
     }
 }
 
 impl Drop for Installed {
-    /// Only a panic in the polled future gets here with the recorder still installed.
+    /// Only a panic in the polled future gets here, with the recorder still installed.
+    #[cold]
     fn drop(&mut self) {
-        if self.active {
-            if let Some(recorder) = replace(self.previous.take()) {
-                collector::finish(recorder, End::of(Outcome::ClientError), now_ns(), false);
-            }
+        if let Some(recorder) = replace(self.previous.take()) {
+            collector::finish(recorder, End::of(Outcome::ClientError), now_ns(), false);
         }
     }
 }
@@ -180,7 +199,8 @@ mod tests {
     fn what_is_held_is_found_by_nobody_else_and_comes_back() {
         collector::set_enabled(true);
         assert!(hold().recorder().is_none());
-        let installed = install(collector::begin(Operation::Get, Lane::Sync, 1));
+        let recorder = collector::begin(Operation::Get, Lane::Sync, 1);
+        let installed = here(|here| here.install(recorder));
         let id = with(|recorder| recorder.origin().id);
         assert!(id.is_some());
         let panicked = std::panic::catch_unwind(|| {

@@ -18,13 +18,21 @@ pub const RELATIVE_ERROR: f64 = 1.0 / (2.0 * SUB as f64);
 #[inline]
 #[must_use]
 pub fn bucket_of(value: u64) -> usize {
-    if value < SUB {
-        return value as usize;
-    }
-    let magnitude = 63 - value.leading_zeros();
-    let shift = magnitude - SUB_BITS;
-    let bucket = ((u64::from(shift) + 1) << SUB_BITS) + ((value >> shift) - SUB);
-    (bucket as usize).min(BUCKETS - 1)
+    (place_of(value) as usize).min(BUCKETS - 1)
+}
+
+/// The same for values up to [`u32::MAX`], which are known to have a bucket.
+#[inline]
+fn bucket_of_short(value: u32) -> usize {
+    const { assert!(place_of(u32::MAX as u64) < BUCKETS as u64) };
+    place_of(u64::from(value)) as usize
+}
+
+/// Groups of as many buckets as there are in a doubling; the first two have buckets of one nanosecond.
+#[inline]
+const fn place_of(value: u64) -> u64 {
+    let shift = (u64::BITS - 1 - SUB_BITS) - (value | SUB).leading_zeros();
+    ((shift as u64) << SUB_BITS) + (value >> shift)
 }
 
 /// First value of a bucket and first value after it.
@@ -82,17 +90,19 @@ impl Histogram {
 
     /// Adds all values but zeros, and returns their sum. Only the thread that owns the histogram may call it.
     #[inline]
-    pub(crate) fn record_all(&self, values: impl Iterator<Item = u64>) -> u64 {
-        let (mut sum, mut max) = (0_u64, self.max.load(Ordering::Relaxed));
+    pub(crate) fn record_all(&self, values: impl Iterator<Item = u32>) -> u64 {
+        let (mut sum, mut max) = (0_u64, 0);
         for value in values {
             if value > 0 {
-                bump(&self.buckets[bucket_of(value)], 1);
-                sum = sum.wrapping_add(value);
+                bump(&self.buckets[bucket_of_short(value)], 1);
+                sum += u64::from(value);
                 max = max.max(value);
             }
         }
         bump(&self.sum, sum);
-        self.max.store(max, Ordering::Relaxed);
+        if u64::from(max) > self.max.load(Ordering::Relaxed) {
+            self.max.store(u64::from(max), Ordering::Relaxed);
+        }
         sum
     }
 
@@ -278,6 +288,20 @@ mod tests {
             prop_assert!((reported / exact - 1.0).abs() <= 0.02, "{} against {}", reported, exact);
             prop_assert_eq!(counts.max, values[values.len() - 1]);
             prop_assert_eq!(counts.count(), values.len() as u64);
+        }
+
+        #[test]
+        fn all_at_once_equals_one_by_one(values in prop::collection::vec(prop_oneof![any::<u32>(), 0..100u32], 0..100), before in 1u64..10_000_000_000) {
+            let (together, single) = (Histogram::default(), Histogram::default());
+            together.record(before);
+            single.record(before);
+            let sum = together.record_all(values.iter().copied());
+            values.iter().filter(|value| **value > 0).for_each(|value| single.record(u64::from(*value)));
+            prop_assert_eq!(sum, values.iter().map(|value| u64::from(*value)).sum::<u64>());
+            let (mut all, mut each) = (Counts::default(), Counts::default());
+            together.add_to(&mut all);
+            single.add_to(&mut each);
+            prop_assert_eq!(all, each);
         }
 
         #[test]

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::attempts::{Attempts, EndedTask};
 use crate::clock::now_ns;
 use crate::collector;
-use crate::current::{self, Installed};
+use crate::current::{self, Here, Installed};
 use crate::event::Event;
 use crate::facts::End;
 use crate::operation::Lane;
@@ -63,33 +63,41 @@ impl Poller {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Some(polling) = self.begin(cx.waker()) else {
-            return self.attempts.scope(|| poll(cx));
+        let polling = match self.recorder.take() {
+            Some(recorder) => Some(self.begin(recorder, cx.waker())),
+            None => None,
         };
-        let outcome = self.attempts.scope(|| match &polling.stamped {
-            Some((_, waker)) => poll(&mut Context::from_waker(waker)),
-            None => poll(cx),
-        });
-        self.end(polling, outcome.is_ready());
+        // The future is polled in one place, recorded or not: it is a lot of code, and there is one copy of it.
+        let stamped = polling
+            .as_ref()
+            .and_then(|polling| polling.stamped.as_ref());
+        let waker = stamped.map_or(cx.waker(), |(_, waker)| waker);
+        let outcome = self
+            .attempts
+            .scope(|| poll(&mut Context::from_waker(waker)));
+        if let Some(polling) = polling {
+            self.end(polling, outcome.is_ready());
+        }
         outcome
     }
 
     /// What comes before every poll, whatever the future is: one piece of code for operations and tracks.
     #[inline(never)]
-    fn begin(&mut self, waker: &Waker) -> Option<Polling> {
-        let mut recorder = self.recorder.take()?;
-        let driven = current::due_since();
-        let stamped = match driven {
-            Some(_) => None,
-            None => Some(self.stamped(waker)),
-        };
-        let woken = match &stamped {
-            Some((stamp, _)) => stamp.woken_at.swap(0, Ordering::AcqRel),
-            None => driven.unwrap_or(0),
-        };
-        self.resume(&mut recorder, woken, driven.is_some());
-        let installed = current::install(recorder);
-        Some(Polling { installed, stamped })
+    fn begin(&mut self, mut recorder: Box<Recorder>, waker: &Waker) -> Polling {
+        current::here(|here| {
+            let driven = here.due_since();
+            let stamped = match driven {
+                Some(_) => None,
+                None => Some(self.stamped(waker)),
+            };
+            let woken = match &stamped {
+                Some((stamp, _)) => stamp.woken_at.swap(0, Ordering::AcqRel),
+                None => driven.unwrap_or(0),
+            };
+            self.resume(&mut recorder, woken, driven.is_some(), here);
+            let installed = here.install(recorder);
+            Polling { installed, stamped }
+        })
     }
 
     /// What comes after it.
@@ -112,7 +120,7 @@ impl Poller {
         }
     }
 
-    fn resume(&mut self, recorder: &mut Recorder, woken: u64, driven: bool) {
+    fn resume(&mut self, recorder: &mut Recorder, woken: u64, driven: bool, here: &Here) {
         let gil_wait = self.gil_wait.take();
         if !self.polled {
             self.polled = true;
@@ -122,7 +130,7 @@ impl Poller {
         } else if let Some((from, until)) = gil_wait {
             recorder.resume_after_gil(woken, from, until, now_ns());
         } else if driven && recorder.origin().lane == Lane::Asyncio {
-            recorder.resume_on_loop(woken, current::loop_gil_wait(), now_ns());
+            recorder.resume_on_loop(woken, here.loop_gil_wait(), now_ns());
         } else {
             recorder.resume(woken, now_ns());
         }

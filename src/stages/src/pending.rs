@@ -47,13 +47,34 @@ pub(crate) struct Ended {
     pub(crate) shared_out: bool,
 }
 
-/// What is kept of an operation beside the times of its stages.
+/// What is kept of an operation beside times: most operations have the same as the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) key: Key,
-    pub(crate) wall: u64,
-    pub(crate) failed_in: Option<Stage>,
-    pub(crate) shared_out: bool,
+pub(crate) struct Rest(u64);
+
+impl Rest {
+    #[inline]
+    fn of(ended: &Ended) -> Self {
+        let failed_in = ended.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
+        let shared_out = u64::from(ended.shared_out);
+        Rest(ended.key().bits() | failed_in << FAILED_IN | shared_out << SHARED_OUT)
+    }
+
+    /// What it counts under.
+    #[inline]
+    pub(crate) fn key(self) -> Key {
+        Key::from_bits(self.0 & ((1 << FAILED_IN) - 1))
+    }
+
+    #[inline]
+    pub(crate) fn failed_in(self) -> Option<Stage> {
+        let failed_in = (self.0 >> FAILED_IN) as usize & 0xff;
+        failed_in.checked_sub(1).map(|stage| Stage::ALL[stage])
+    }
+
+    #[inline]
+    pub(crate) fn shared_out(self) -> bool {
+        self.0 >> SHARED_OUT & 1 != 0
+    }
 }
 
 impl Ended {
@@ -61,12 +82,6 @@ impl Ended {
     #[inline]
     pub(crate) fn key(&self) -> Key {
         Key::new(self.target, self.node, self.end, self.staged, self.measured)
-    }
-
-    #[inline]
-    fn rest(&self) -> u64 {
-        let failed_in = self.failed_in.map_or(0, |stage| stage.index() as u64 + 1);
-        self.key().bits() | failed_in << FAILED_IN | u64::from(self.shared_out) << SHARED_OUT
     }
 }
 
@@ -81,11 +96,11 @@ pub(crate) struct Column<'a> {
 impl<'a> Column<'a> {
     /// Nanoseconds of one operation after the other.
     #[inline]
-    pub(crate) fn values(self) -> impl Iterator<Item = u64> + 'a {
+    pub(crate) fn values(self) -> impl Iterator<Item = u32> + 'a {
         let pair = move |row: &[AtomicU64; WORDS]| row[self.word].load(Ordering::Relaxed);
         self.rows
             .iter()
-            .map(move |row| pair(row) >> self.shift & LOW)
+            .map(move |row| (pair(row) >> self.shift) as u32)
     }
 }
 
@@ -133,7 +148,7 @@ impl Pending {
             }
         }
         words[WALL].store(ended.wall, Ordering::Relaxed);
-        words[REST].store(ended.rest(), Ordering::Relaxed);
+        words[REST].store(Rest::of(ended).0, Ordering::Relaxed);
         self.length.store(place as u64 + 1, Ordering::Relaxed);
         true
     }
@@ -175,33 +190,28 @@ impl Pending {
         (pair >> (32 * (stage.index() % 2))) & LOW
     }
 
-    /// What is there, but for the times of stages.
+    /// What is there, with the duration of the whole, but for the times of stages.
     #[inline]
-    pub(crate) fn headers(&self) -> impl Iterator<Item = Header> + '_ {
+    pub(crate) fn rests(&self) -> impl Iterator<Item = (Rest, u64)> + '_ {
         self.words[..self.len()].iter().map(|words| {
-            let rest = words[REST].load(Ordering::Relaxed);
-            let failed_in = (rest >> FAILED_IN) as usize & 0xff;
-            Header {
-                key: Key::from_bits(rest & ((1 << FAILED_IN) - 1)),
-                wall: words[WALL].load(Ordering::Relaxed),
-                failed_in: failed_in.checked_sub(1).map(|stage| Stage::ALL[stage]),
-                shared_out: rest >> SHARED_OUT & 1 != 0,
-            }
+            let rest = Rest(words[REST].load(Ordering::Relaxed));
+            (rest, words[WALL].load(Ordering::Relaxed))
         })
     }
 
     /// What is there, with nanoseconds by stage where these were recorded.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Ended, Option<[u64; Stage::COUNT]>)> + '_ {
-        self.headers().enumerate().map(|(place, header)| {
+        self.rests().enumerate().map(|(place, (rest, wall))| {
+            let key = rest.key();
             let ended = Ended {
-                staged: header.key.is_staged(),
-                node: header.key.node(),
-                wall: header.wall,
-                target: header.key.target(),
-                end: header.key.end(),
-                failed_in: header.failed_in,
-                measured: header.key.is_measured(),
-                shared_out: header.shared_out,
+                staged: key.is_staged(),
+                node: key.node(),
+                wall,
+                target: key.target(),
+                end: key.end(),
+                failed_in: rest.failed_in(),
+                measured: key.is_measured(),
+                shared_out: rest.shared_out(),
             };
             let stages = || Stage::ALL.map(|stage| self.nanos(place, stage));
             (ended, ended.staged.then(stages))
@@ -262,7 +272,7 @@ mod tests {
                 pending.forget_stages(place);
             }
             let mut columns = [const { Vec::new() }; Stage::COUNT];
-            pending.columns(|stage, column| columns[stage] = column.values().collect());
+            pending.columns(|stage, column| columns[stage] = column.values().map(u64::from).collect());
             for (stage, column) in columns.iter().enumerate() {
                 let of = |one: &(Ended, Option<[u64; Stage::COUNT]>)| one.1.map_or(0, |stages| stages[stage]);
                 let expected: Vec<u64> = kept.iter().map(of).collect();

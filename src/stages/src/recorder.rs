@@ -175,10 +175,17 @@ impl Recorder {
         self.attempts = 0;
         self.keeps_events = false;
         self.facts = Facts::default();
-        self.caller = None;
-        if let Some(extra) = self.extra.take() {
-            self.extra = extra.restart();
+        if self.caller.is_some() {
+            self.caller = None;
         }
+        if self.extra.is_some() {
+            self.restart_extra();
+        }
+    }
+
+    #[inline(never)]
+    fn restart_extra(&mut self) {
+        self.extra = self.extra.take().and_then(Extra::restart);
     }
 
     /// Keeps the times of stages and not their order, until there is a track or a second node: for an operation
@@ -501,6 +508,7 @@ impl Recorder {
 
     /// The caller gave up while tasks were still running: what they wait for is what the
     /// operation waited for.
+    #[cold]
     fn blame_unfinished(&mut self) {
         if self.stage() != Stage::FanIn {
             return;
@@ -525,7 +533,15 @@ impl Recorder {
 
     /// Puts the critical tracks in place of the waits for them, once the last of these is over. The thread that has joined
     /// them does so: to it they are at hand, and the one that ends the operation has to fetch little more than the result.
+    #[inline]
     pub(crate) fn merge_tracks(&mut self) {
+        if self.extra.is_some() {
+            self.merge_those();
+        }
+    }
+
+    #[inline(never)]
+    fn merge_those(&mut self) {
         let Some(extra) = &mut self.extra else { return };
         let goes_on = self.timeline.stage() == Stage::FanIn && !self.timeline.has_ended();
         if extra.tracks.is_empty() || extra.merged || goes_on {
@@ -552,9 +568,13 @@ impl Recorder {
         let last = self.stage();
         self.timeline.finish(at);
         self.merge_tracks();
+        let failed_in = match outcome {
+            Outcome::Ok => None,
+            _ => Some(self.failure_stage(last)),
+        };
         Ending {
             outcome,
-            failed_in: (outcome != Outcome::Ok).then(|| self.failure_stage(last)),
+            failed_in,
             start: self.timeline.started(),
             wall: self.timeline.ended() - self.timeline.started(),
             attempts: self.attempts,
@@ -620,6 +640,7 @@ impl Recorder {
         Summary::new(self.origin(), ending, segments)
     }
 
+    #[cold]
     fn failure_stage(&self, last: Stage) -> Stage {
         let of_tracks = || self.tracks().iter().rev().find_map(Track::failed_in);
         self.failed_in.or_else(of_tracks).unwrap_or(last)

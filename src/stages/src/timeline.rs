@@ -214,17 +214,22 @@ impl Timeline {
     }
 
     /// Ends the timeline, once and for all.
+    #[inline]
     pub fn finish(&mut self, at: u64) {
         if self.end.is_some() {
             return;
         }
-        if self.folded_from.is_some() {
-            let at = at.max(self.last.at);
-            self.sums[self.last.stage.index()] += at - self.last.at;
-            self.last.at = at;
-            self.end = Some(at);
-            return;
+        if self.folded_from.is_none() {
+            return self.mark_end(at);
         }
+        let at = at.max(self.last.at);
+        self.sums[self.last.stage.index()] += at - self.last.at;
+        self.last.at = at;
+        self.end = Some(at);
+    }
+
+    #[inline(never)]
+    fn mark_end(&mut self, at: u64) {
         let at = at.min(self.start + Boundary::LONGEST).max(self.last.at);
         self.marks.push(Boundary::end(at - self.start));
         self.end = Some(at);
