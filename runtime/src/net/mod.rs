@@ -118,9 +118,9 @@ impl TcpStream {
             Poll::Ready(Ok(bytes)) => {
                 self.replied = false;
                 self.tally.sent(*bytes);
-                current::note(Event::WriteEnd {
-                    bytes: *bytes,
-                    complete: *bytes == length,
+                let (bytes, complete) = (*bytes, *bytes == length);
+                current::with(|recorder| {
+                    recorder.on(Event::WriteEnd { bytes, complete }, now_ns());
                 });
             }
             Poll::Ready(Err(_)) => {

@@ -318,17 +318,13 @@ impl Recorder {
         self.timeline.enter(stage, node, at);
     }
 
-    /// What the driver did. One piece of code for all who report it, as [`crate::current::note`] explains.
-    #[inline(never)]
+    /// What the driver did. Whoever reports it says what at the place where it happens: nothing is left of the cases
+    /// there but the stage that begins.
+    #[inline(always)]
     pub fn on(&mut self, event: Event, at: u64) {
         if self.keeps_events {
-            return self.keep_event(event, at);
+            self.keep_event(event, at);
         }
-        self.happen(event, at);
-    }
-
-    #[inline]
-    fn happen(&mut self, event: Event, at: u64) {
         let stage = match event {
             Event::FirstPoll | Event::PacingEnd => Stage::PoolAcquire,
             Event::Probe => {
@@ -382,7 +378,7 @@ impl Recorder {
             Event::Spawned => Stage::FanIn,
             Event::JoinReady => Stage::Decode,
         };
-        self.timeline.enter(stage, self.node.during(stage), at);
+        self.enter(stage, at);
     }
 
     #[cold]
@@ -390,7 +386,6 @@ impl Recorder {
         if let Some(events) = self.extra.as_mut().and_then(|extra| extra.events.as_mut()) {
             events.push(Stamped { event, at });
         }
-        self.happen(event, at);
     }
 
     /// The operation is polled again after it was woken at `woken`.
