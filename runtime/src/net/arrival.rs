@@ -68,9 +68,18 @@ pub(super) fn read(socket: RawFd, buffer: &mut ReadBuf<'_>) -> io::Result<Option
     message.msg_iovlen = 1;
     message.msg_control = std::ptr::from_mut(&mut control).cast();
     message.msg_controllen = CONTROL_BYTES as _;
-    // SAFETY: every pointer in the message is to a live local, or to the free part of the buffer, of
-    // the length that is given.
-    let read = unsafe { libc::recvmsg(socket, &mut message, libc::MSG_DONTWAIT) };
+    // The C library's function of that name is a point at which threads can be cancelled, and spends more time on that
+    // than on the call.
+    // SAFETY: the arguments are those of the call, which is there on every Linux. Every pointer in the message is to a
+    // live local, or to the free part of the buffer, of the length that is given.
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_recvmsg,
+            socket,
+            std::ptr::from_mut(&mut message),
+            libc::MSG_DONTWAIT,
+        )
+    };
     let Ok(bytes) = usize::try_from(read) else {
         return Err(io::Error::last_os_error());
     };

@@ -314,8 +314,9 @@ impl Recorder {
     /// From `at` on, `stage` runs. For the stages that lanes and operations know by themselves.
     #[inline(never)]
     pub fn enter(&mut self, stage: Stage, at: u64) {
-        let node = self.node.during(stage);
-        self.timeline.enter(stage, node, at);
+        if !self.timeline.add_up(stage, at) {
+            self.timeline.mark(stage, self.node.during(stage), at);
+        }
     }
 
     /// What the driver did. Whoever reports it says what at the place where it happens: nothing is left of the cases

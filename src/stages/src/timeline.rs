@@ -144,6 +144,7 @@ impl Timeline {
             }
         }
         self.last.at = at;
+        self.last.node = node.during(self.last.stage);
         self.marks.push(self.last.packed(self.start));
         self.folded_from = None;
         self.from_sums = true;
@@ -172,21 +173,34 @@ impl Timeline {
     /// From `at` on, `stage` runs. Does nothing when it already runs on that node.
     #[inline]
     pub fn enter(&mut self, stage: Stage, node: NodeId, at: u64) {
+        if !self.add_up(stage, at) {
+            self.mark(stage, node, at);
+        }
+    }
+
+    /// The same if time is only added up: `false` if it is not, and nothing has been done.
+    #[inline]
+    pub(crate) fn add_up(&mut self, stage: Stage, at: u64) -> bool {
+        if self.folded_from.is_none() {
+            return false;
+        }
+        let last = self.last;
+        if last.stage != stage {
+            let at = at.max(last.at);
+            self.sums[last.stage.index()] += at - last.at;
+            self.last.at = at;
+            self.last.stage = stage;
+        }
+        true
+    }
+
+    /// The same if there are marks.
+    #[inline(never)]
+    pub(crate) fn mark(&mut self, stage: Stage, node: NodeId, at: u64) {
         let last = self.last;
         if last.stage == stage && last.node == node {
             return;
         }
-        if self.folded_from.is_none() {
-            return self.mark(stage, node, at);
-        }
-        let at = at.max(last.at);
-        self.sums[last.stage.index()] += at - last.at;
-        self.last = Mark { at, stage, node };
-    }
-
-    #[inline(never)]
-    fn mark(&mut self, stage: Stage, node: NodeId, at: u64) {
-        let last = self.last;
         let at = at.min(self.start + Boundary::LONGEST).max(last.at);
         self.last = Mark { at, stage, node };
         if self.marks.len() < MAX_MARKS {
