@@ -159,7 +159,9 @@ bench-self-check: build ## Measure the harness: what it costs, and whether it fi
 
 .PHONY: bench-overhead
 bench-overhead: build ## Measure what recording costs, from off to everything on (OVERHEAD="--instructions" counts instructions)
+	@scripts/build-as-released $(VENV) build/ours
 	@scripts/free-threaded $(FREE_THREADED_VENV) "$(FREE_THREADED_REQUIREMENTS)" --version
+	@if [ -x $(FREE_THREADED_VENV)/bin/python ]; then scripts/build-as-released $(FREE_THREADED_VENV) build/ours; fi
 	$(VENV_PYTHON) -m benchmark.overhead --also $(FREE_THREADED_VENV)/bin/python $(OVERHEAD)
 
 .PHONY: bench-async-pool

@@ -22,8 +22,8 @@ from aerospike_py.testing import EmbeddedServer
 
 from benchmark.overhead import collector, counting, report, results
 from benchmark.overhead.workloads import CASES, records
-from benchmark.processes.places import ROOT
-from benchmark.processes.stamps import summary
+from benchmark.processes.places import RELEASED, ROOT, missing, variables
+from benchmark.processes.stamps import stamp, summary
 
 MINUTES = 10.0
 PROCESSES = 5
@@ -41,9 +41,16 @@ def measure(python: Path, job: dict[str, Any]) -> dict[str, Any]:
     """Measure with one process of one Python."""
     command = [str(python), "-m", "benchmark.overhead.measuring", json.dumps(job)]
     patience = _PATIENCE_SECONDS + 3 * job["seconds"]
-    finished = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=patience)
+    finished = subprocess.run(
+        command, cwd=ROOT, env=as_released(), stdout=subprocess.PIPE, text=True, check=True, timeout=patience
+    )
     measured: dict[str, Any] = json.loads(finished.stdout)
     return measured
+
+
+def as_released() -> dict[str, str]:
+    """The variables of a process that has our package as its wheels have it."""
+    return variables({"PYTHONPATH": str(ROOT / RELEASED)})
 
 
 def present(pythons: list[Path]) -> list[Path]:
@@ -77,18 +84,20 @@ def main() -> None:
         raise SystemExit("valgrind is not installed (Debian: apt-get install valgrind)")
     if arguments.instructions and arguments.cases:
         raise SystemExit("--case is about times: instructions are counted for all workloads")
+    if absent := missing(ROOT / RELEASED / "aerospike_py"):
+        raise SystemExit(f"{absent}: `make bench-overhead` builds what is measured")
     name = "overhead-instructions.json" if arguments.instructions else "overhead.json"
     path = arguments.json or ROOT / "build" / "benchmark" / name
     pythons = present(arguments.also)
     measured, counted = [], []
     with EmbeddedServer(nodes=1, process=True) as server, collector.running() as endpoint:
         hosts = [(str(host), int(port)) for host, port in server.hosts]
-        where = results.stamped(hosts)
+        where = stamp(hosts, True)
         with aerospike_py.client(server.config()).connect() as client:
             client.batch_write(records())
         for python in pythons:
             if arguments.instructions:
-                counted.append(counting.count(python, hosts, endpoint))
+                counted.append(counting.count(python, hosts, endpoint, as_released()))
                 continue
             seconds = arguments.minutes * 60 / len(pythons)
             job = {

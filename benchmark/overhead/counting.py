@@ -42,8 +42,14 @@ COUNTED_CASES = tuple(case for case in CASES if case.concurrency == 1)
 _SECONDS = 1200
 
 
-def count(python: Path, hosts: list[tuple[str, int]], endpoint: str) -> dict[str, Any]:
+def count(python: Path, hosts: list[tuple[str, int]], endpoint: str, environment: dict[str, str]) -> dict[str, Any]:
     """Count with one Python.
+
+    Args:
+        python: The interpreter.
+        hosts: The server.
+        endpoint: Of the receiver of spans.
+        environment: The variables of the process that is counted.
 
     Raises:
         RuntimeError: callgrind fails, or does not dump what it should.
@@ -59,6 +65,7 @@ def count(python: Path, hosts: list[tuple[str, int]], endpoint: str) -> dict[str
                     *(str(python), "-m", "benchmark.overhead.counting", job),
                 ],
                 cwd=ROOT,
+                env=environment,
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,

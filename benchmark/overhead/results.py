@@ -10,16 +10,8 @@ from typing import Any
 from benchmark.overhead import figures, threads, verdicts
 from benchmark.overhead.configurations import COUNTED, MEASURED
 from benchmark.overhead.workloads import CASES
-from benchmark.processes.places import ROOT
-from benchmark.processes.stamps import stamp
 
 FORMAT, VERSION = "aerospike-py overhead", 1
-PROFILE = "release (see Cargo.toml)"
-
-
-def stamped(hosts: list[tuple[str, int]]) -> dict[str, Any]:
-    """Where and of what; to be called before anything is measured."""
-    return stamp(hosts, True, profile=PROFILE, folder=ROOT / "python" / "aerospike_py")
 
 
 def of(where: dict[str, Any], measured: list[dict[str, Any]], counted: list[dict[str, Any]]) -> dict[str, Any]:

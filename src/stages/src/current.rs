@@ -36,9 +36,13 @@ thread_local! {
 }
 
 /// Calls `visit` with what this thread is working on: for several looks at it at once, as each has to find it.
-#[inline]
+#[inline(always)]
 pub(crate) fn here<R>(visit: impl FnOnce(&Here) -> R) -> R {
-    HERE.with(visit)
+    // With more than this in the closure, the compiler looks up by a function pointer where the place is.
+    let here = HERE.with(std::ptr::from_ref);
+    // SAFETY: it lies where this thread has its own, which needs no dropping and so is there until the thread is gone;
+    // `visit` runs on this thread, and the reference ends with it.
+    visit(unsafe { &*here })
 }
 
 impl Here {
@@ -74,14 +78,14 @@ impl Here {
 /// The event loop of this thread, which is observed, has just waited for the interpreter; `None` once it
 /// is observed no more.
 pub fn set_loop_gil_wait(wait: Option<GilWait>) {
-    HERE.with(|here| here.loop_gil_wait.set(wait));
+    here(|here| here.loop_gil_wait.set(wait));
 }
 
 /// When the event loop of this thread last waited for the interpreter, if that is observed.
 #[inline]
 #[must_use]
 pub fn loop_gil_wait() -> Option<GilWait> {
-    HERE.with(Here::loop_gil_wait)
+    here(Here::loop_gil_wait)
 }
 
 /// Runs `poll` on a thread that drives its tasks by itself and knows when they became due: zero if
@@ -90,15 +94,15 @@ pub fn driven<R>(since: u64, poll: impl FnOnce() -> R) -> R {
     struct Restore(Option<u64>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            HERE.with(|here| here.driven.set(self.0));
+            here(|here| here.driven.set(self.0));
         }
     }
-    let _restore = Restore(HERE.with(|here| here.driven.replace(Some(since))));
+    let _restore = Restore(here(|here| here.driven.replace(Some(since))));
     poll()
 }
 
 fn replace(recorder: Option<Box<Recorder>>) -> Option<Box<Recorder>> {
-    HERE.with(|here| here.replace(recorder))
+    here(|here| here.replace(recorder))
 }
 
 /// Keeps a recorder installed on this thread.
@@ -131,7 +135,7 @@ pub fn with<R>(visit: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     if !collector::was_ever_enabled() {
         return None;
     }
-    HERE.with(|here| {
+    here(|here| {
         let mut recorder = here.recorder.take()?;
         let result = visit(&mut recorder);
         here.recorder.set(Some(recorder));
