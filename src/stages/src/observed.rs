@@ -63,10 +63,8 @@ impl Poller {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let polling = match self.recorder.take() {
-            Some(recorder) => Some(self.begin(recorder, cx.waker())),
-            None => None,
-        };
+        let polling = self.recorder.take();
+        let polling = polling.map(|recorder| self.begin(recorder, cx.waker()));
         // The future is polled in one place, recorded or not: it is a lot of code, and there is one copy of it.
         let stamped = polling
             .as_ref()
