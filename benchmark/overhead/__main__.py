@@ -55,10 +55,10 @@ def as_released() -> dict[str, str]:
 
 def present(pythons: list[Path]) -> list[Path]:
     """This Python and those of the others that are there."""
-    missing = [python for python in pythons if not python.exists()]
-    for python in missing:
+    absent = [python for python in pythons if not python.exists()]
+    for python in absent:
         print(f"{python} is not there: nothing is measured with it", file=sys.stderr)
-    return [Path(sys.executable), *(python for python in pythons if python not in missing)]
+    return [Path(sys.executable), *(python for python in pythons if python not in absent)]
 
 
 def main() -> None:

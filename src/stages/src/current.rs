@@ -181,8 +181,8 @@ pub fn note(event: Event) {
     }
 }
 
-/// In one place for all events: an operation passes through dozens of them, a fraction of a millisecond after the last
-/// one did, and what has left the processor's caches meanwhile is fetched once and not for every event.
+/// In one place for all that is reported like this: most operations pass through none of it, and where it is reported
+/// little is in the way. What every operation does is reported by [`with`], where the stage that begins is known.
 #[inline(never)]
 fn note_now(event: Event) {
     with(|recorder| recorder.on(event, now_ns()));

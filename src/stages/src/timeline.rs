@@ -178,7 +178,8 @@ impl Timeline {
         }
     }
 
-    /// The same if time is only added up: `false` if it is not, and nothing has been done.
+    /// The same if time is only added up, which needs no node: the last is the one there was when that began. `false` if it
+    /// is not, and nothing has been done.
     #[inline]
     pub(crate) fn add_up(&mut self, stage: Stage, at: u64) -> bool {
         if self.folded_from.is_none() {
